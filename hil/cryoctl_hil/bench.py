@@ -1,0 +1,152 @@
+"""``make bench``: speed of the whole stack in both shells, of the codec, and peak memory.
+
+Figures are per second of processor time; the ratios are what can be compared between machines.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from cryoctl.clock import cpu_s
+from cryoctl.core import Controller, Settings
+from cryoctl.lockstep import LockStep
+from cryoctl.operators import AutomaticOperator
+from cryoctl.recorder import Recorder
+from cryoctl.run import FLUSH_UNPACED_S
+from cryoctl.supervisor import PeerLink, Supervisor
+from cryoctl.treatment import default_treatment
+from cryoctl.virtual_time import VirtualTimeLoop
+from cryoctl_protocol.auth import DEMO_KEY, TagKey
+from cryoctl_protocol.codec import decode, encode
+from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse, wrap
+from cryoctl_protocol.messages import ID_OF, Telemetry
+from cryoctl_protocol.peer import DeviceUrl, SyncPeer, open_device
+from cryoctl_protocol.profile import load_profile
+
+PROFILE: Final = "n2o-20g"
+ROUNDS: Final = 3
+FRAMES: Final = 50_000
+_MIB: Final = 1024.0 * 1024.0
+_RUN_S_MAX: Final = 3600.0
+
+SAMPLE: Final = Telemetry(
+    device_ms=123_456,
+    state=DeviceState.FREEZE,
+    trip=0,
+    open_circuit=0,
+    tip_mdegc=-60_123,
+    tip_2_mdegc=-41_877,
+    skin_mdegc=31_250,
+    supply_mbar=51_020,
+    exhaust_mbar=1_310,
+    exhaust_flow_ug_s=30_415,
+    cartridge_mdegc=19_530,
+    battery_mv=3_905,
+    button=0,
+    setpoint_mdegc=-60_000,
+    valve_permille=713,
+    shutoff_open=1,
+    tip_heater_permille=0,
+    skin_warmer_permille=412,
+    led=1,
+    beeper=0,
+    freeze_ms=30_010,
+    thaw_energy_mj=0,
+    lease_left_ms=260,
+    event_count=17,
+)
+
+
+def whole_stack(drive: Callable[[Controller, SyncPeer], float]) -> float:
+    """Return virtual seconds per processor second of one default treatment, recorder on."""
+    opened = open_device(DeviceUrl.parse(f"sim:{PROFILE}?seed=1"))
+    assert opened.peer is not None
+    assert opened.truth is not None
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "run.mcap").open("wb") as stream:
+        recorder = Recorder(stream, metadata={}, flush_period_s=FLUSH_UNPACED_S)
+        opened.truth.subscribe(recorder.truth)
+        controller = Controller(
+            default_treatment(PROFILE),
+            load_profile(PROFILE),
+            Settings(key=DEMO_KEY, nonce_seed=b"bench"),
+            recorder,
+        )
+        started_s = cpu_s()
+        virtual_s = drive(controller, opened.peer)
+        recorder.close("{}")
+        elapsed_s = cpu_s() - started_s
+    assert controller.phase == "COMPLETE", controller.phase
+    return virtual_s / elapsed_s
+
+
+def lockstep(controller: Controller, peer: SyncPeer) -> float:
+    """Drive in the synchronous shell; return virtual seconds."""
+    shell = LockStep(controller, peer, AutomaticOperator())
+    shell.run(until_s=_RUN_S_MAX)
+    return shell.now_s
+
+
+def virtual_loop(controller: Controller, peer: SyncPeer) -> float:
+    """Drive in the asyncio shell on a virtual-time loop; return virtual seconds."""
+    loop = VirtualTimeLoop()
+    shell = Supervisor(controller, PeerLink(peer), AutomaticOperator())
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(shell.run(until_s=_RUN_S_MAX))
+        return loop.time()
+
+
+def codec_pairs_per_s(key: TagKey | None) -> float:
+    """Return how many whole telemetry frames are encoded and decoded in a processor second."""
+    deframer = Deframer()
+    deframer.feed(DELIMITER)
+    message_id = ID_OF[Telemetry]
+    started_s = cpu_s()
+    for seq in range(FRAMES):
+        wire = wrap(build(message_id, encode(SAMPLE), seq=seq & 0xFFFF, session=7, key=key))
+        (body,) = deframer.feed(wire)
+        parsed = parse(body)
+        assert isinstance(parsed, Parsed)
+        if key is not None:
+            assert parsed.tag is not None
+            assert key.verify(parsed.signed, parsed.tag)
+        message = decode(parsed.message_id, parsed.payload)
+    elapsed_s = cpu_s() - started_s
+    assert message == SAMPLE
+    return FRAMES / elapsed_s
+
+
+def peak_memory_mib() -> float:
+    """Return this process's largest resident size so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / _MIB if sys.platform == "darwin" else peak / 1024.0
+
+
+def main() -> None:
+    """Print one figure a line, the best of a few rounds each."""
+    figures = (
+        ("lock-step, whole stack", lambda: whole_stack(lockstep), "virtual s / CPU s", 500.0),
+        ("virtual-time asyncio", lambda: whole_stack(virtual_loop), "virtual s / CPU s", None),
+        ("codec, plain telemetry", lambda: codec_pairs_per_s(None), "pairs / CPU s", 300_000.0),
+        (
+            "codec, tagged telemetry",
+            lambda: codec_pairs_per_s(TagKey(DEMO_KEY)),
+            "pairs / CPU s",
+            None,
+        ),
+    )
+    for name, measure, unit, target in figures:
+        best = max(measure() for _ in range(ROUNDS))
+        aim = "" if target is None else f"   (target {target:,.0f})"
+        print(f"{name:<26}{best:>12,.0f} {unit}{aim}")  # noqa: T201
+    print(f"{'peak memory':<26}{peak_memory_mib():>12,.0f} MiB   (target 150)")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,338 @@
+"""The device's end of a session: who may command, what is a repeat, what came too late.
+
+The executable specification of what every firmware must do with what it hears, in integers.
+Checks run in this order: size, tag, session, repeat, counter, deadline; then the firmware's own
+state and range checks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from hashlib import sha256
+from typing import Final
+
+from cryoctl_protocol.auth import SessionKeys, TagKey, session_keys, stop_key
+from cryoctl_protocol.codec import CodecError, decode, encode
+from cryoctl_protocol.codes import Answer, DeviceState, EventCode, HostMode, Op, Result
+from cryoctl_protocol.framing import Deframer, Parsed, Reject, build, parse, wrap
+from cryoctl_protocol.messages import (
+    ID_OF,
+    MESSAGE_BY_ID,
+    Ack,
+    Command,
+    Done,
+    Event,
+    Hello,
+    HelloHost,
+    Lease,
+    Message,
+    MessageType,
+    Stop,
+    Telemetry,
+)
+from cryoctl_protocol.wrapping import add_ms, until_ms
+
+LEASE_LIFE_MS_MAX: Final = 300
+OWNER_LIFE_MS: Final = 1000
+"""Ownership lapses this long after the last accepted lease."""
+RESULTS_KEPT: Final = 16
+BAD_TAGS_MAX: Final = 3
+BAD_TAG_WINDOW_MS: Final = 10_000
+REJECT_WINDOW_MS: Final = 1000
+
+
+class DeviceSession:
+    """One device's view of whoever talks to it.
+
+    Args:
+        identity: HELLO as the device would send it; nonces are filled in.
+        key: The device's shared key.
+        nonce_seed: Random bytes; device nonces are derived from them.
+    """
+
+    def __init__(self, identity: Hello, key: bytes, *, nonce_seed: bytes) -> None:
+        self.identity = identity
+        self.rejects: Counter[Reject] = Counter()
+        self.state: int = DeviceState.IDLE
+        """The firmware's own state, kept here for the events that the session sends by itself."""
+        self.claimed_mode = HostMode.IDLE
+        self.lease_count = 0
+        self._key = key
+        self._nonce_seed = nonce_seed
+        self._stop_key = stop_key(key, identity.boot_id)
+        self._deframer = Deframer()
+        self._pending: tuple[HelloHost, int, SessionKeys] | None = None
+        self._keys: SessionKeys | None = None
+        self._nonce_count = 0
+        self._seq = 0
+        self._command_counter = 0
+        self._lease_counter = 0
+        self._lease_until_ms: int | None = None
+        self._owner_until_ms: int | None = None
+        self._answers: dict[int, list[bytes]] = {}
+        self._executing: set[int] = set()
+        self._bad_tag_ms: deque[int] = deque(maxlen=BAD_TAGS_MAX)
+        self._reject_ms: deque[int] = deque(maxlen=64)
+        self._deframer_rejects = 0
+        self._event_index = 0
+        self._out: list[bytes] = []
+
+    # -- what the firmware asks ------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """True while a controller has proved that it holds the key."""
+        return self._keys is not None
+
+    @property
+    def event_count(self) -> int:
+        """Events sent since boot, as telemetry reports it."""
+        return self._event_index
+
+    def lease_left_ms(self, now_ms: int) -> int:
+        """Return how long outputs may stay on without another lease."""
+        if self._lease_until_ms is None:
+            return 0
+        return max(0, until_ms(now_ms, self._lease_until_ms))
+
+    def owned(self, now_ms: int) -> bool:
+        """Return True while a controller holds the probe."""
+        return self._owner_until_ms is not None and until_ms(now_ms, self._owner_until_ms) > 0
+
+    def rejects_within_window(self, now_ms: int) -> int:
+        """Return how many frames were rejected in the last second (SR-23)."""
+        _forget_before(self._reject_ms, now_ms, REJECT_WINDOW_MS)
+        return len(self._reject_ms)
+
+    # -- receiving -------------------------------------------------------------------------------
+
+    def on_bytes(self, data: bytes, now_ms: int) -> list[Command | Stop]:
+        """Take bytes off the link, none included; return what the firmware has to decide on.
+
+        Called with every tick: what has lapsed is forgotten here, long before the clock wraps.
+        """
+        self._forget_lapsed(now_ms)
+        if not data:
+            return []
+        requests = []
+        for body in self._deframer.feed(data):
+            request = self._on_body(body, now_ms)
+            if request is not None:
+                requests.append(request)
+        rejected = self._deframer.rejects.total()
+        for _ in range(rejected - self._deframer_rejects):
+            self._reject_ms.append(now_ms)
+        self._deframer_rejects = rejected
+        return requests
+
+    def _forget_lapsed(self, now_ms: int) -> None:
+        if self._lease_until_ms is not None and until_ms(now_ms, self._lease_until_ms) <= 0:
+            self._lease_until_ms = None
+        if self._owner_until_ms is not None and not self.owned(now_ms):
+            self._owner_until_ms = None
+            self.send_event(Event(now_ms, 0, EventCode.OWNER_LAPSED, 0, 0, 0, 0))
+
+    def _on_body(self, body: bytes, now_ms: int) -> Command | Stop | None:
+        outcome = self._judge(body, now_ms)
+        if not isinstance(outcome, Reject):
+            return outcome
+        self.rejects[outcome] += 1
+        self._reject_ms.append(now_ms)
+        if outcome is Reject.TAG:
+            self._on_bad_tag(now_ms)
+        return None
+
+    def _judge(self, body: bytes, now_ms: int) -> Command | Stop | Reject | None:
+        parsed = parse(body)
+        if isinstance(parsed, Reject):
+            return parsed
+        row = MESSAGE_BY_ID.get(parsed.message_id)
+        if row is None or row.direction is not MessageType.DOWN:
+            return Reject.DIRECTION
+        if row.cls is HelloHost:
+            self._on_hello(parsed, now_ms)
+            return None
+        if parsed.tag is None:
+            return Reject.UNTAGGED
+        if row.cls is Stop:
+            return self._on_stop(parsed)
+        keys = self._session_of(parsed, now_ms)
+        if keys is None:
+            return Reject.SESSION
+        if not keys.down.verify(parsed.signed, parsed.tag):
+            return Reject.TAG
+        self._promote(keys, now_ms)
+        try:
+            message = decode(parsed.message_id, parsed.payload)
+        except CodecError:
+            return Reject.RANGE
+        if isinstance(message, Lease):
+            return self._on_lease(message, now_ms)
+        assert isinstance(message, Command)
+        return self._on_command(message, now_ms)
+
+    def _on_hello(self, parsed: Parsed, now_ms: int) -> None:
+        hello = decode(parsed.message_id, parsed.payload)
+        assert isinstance(hello, HelloHost)
+        if self.owned(now_ms):
+            self._send(self.identity._replace(host_nonce=hello.host_nonce, owned=1), key=None)
+            return
+        if hello.major != self.identity.major or hello.schema_hash != self.identity.schema_hash:
+            # It would not mean what we understand: it learns who we are, and opens no session.
+            self._send(self.identity._replace(host_nonce=hello.host_nonce), key=None)
+            return
+        if self._pending is None or self._pending[0] != hello:
+            self._nonce_count += 1
+            digest = sha256(
+                self._nonce_seed
+                + self.identity.boot_id.to_bytes(4, "little")
+                + self._nonce_count.to_bytes(4, "little")
+            ).digest()
+            nonce = int.from_bytes(digest[:8], "little")
+            self._pending = (hello, nonce, session_keys(self._key, hello.host_nonce, nonce))
+        nonce = self._pending[1]
+        answer = self.identity._replace(host_nonce=hello.host_nonce, device_nonce=nonce)
+        self._send(answer, key=None)
+
+    def _session_of(self, parsed: Parsed, now_ms: int) -> SessionKeys | None:
+        if self._keys is not None and parsed.session == self._keys.session:
+            return self._keys
+        if self._pending is None or self.owned(now_ms):
+            return None  # A lapsed owner may have come back since the newcomer's HELLO.
+        return self._pending[2] if parsed.session == self._pending[2].session else None
+
+    def _promote(self, keys: SessionKeys, now_ms: int) -> None:
+        """Make the session of a proved key the one in force; counters start anew."""
+        if self._keys is keys:
+            return
+        self._keys = keys
+        self._pending = None
+        self._command_counter = 0
+        self._lease_counter = 0
+        self._answers.clear()
+        self._executing.clear()
+        self.send_event(Event(now_ms, 0, EventCode.SESSION_OPENED, 0, 0, 0, 0))
+
+    def _on_lease(self, lease: Lease, now_ms: int) -> Reject | None:
+        if lease.counter <= self._lease_counter:
+            return Reject.REPLAY
+        self._lease_counter = lease.counter
+        left_ms = min(until_ms(now_ms, lease.valid_until_ms), LEASE_LIFE_MS_MAX)
+        if left_ms <= 0:
+            return None  # It waited in a queue until it was void; it prolongs nothing.
+        self._lease_until_ms = add_ms(now_ms, left_ms)
+        self._owner_until_ms = add_ms(now_ms, OWNER_LIFE_MS)
+        self.claimed_mode = HostMode(lease.mode)
+        self.lease_count += 1
+        return None
+
+    def _on_command(self, command: Command, now_ms: int) -> Command | None:
+        known = self._answers.get(command.counter)
+        if known is not None:
+            self._out += known  # A retry gets the same answers and is not executed again.
+            return None
+        if command.counter <= self._command_counter:
+            # Not kept: replays must not push out the answers that a retry may ask for.
+            self._send_tagged(Ack(command.counter, command.op, Answer.OLD_COUNTER))
+            return None
+        self._command_counter = command.counter
+        if until_ms(now_ms, command.deadline_ms) < 0:
+            self.answer(command.counter, command.op, Answer.STALE)
+            return None
+        self._answers[command.counter] = []  # A copy that comes before the answer is a retry too.
+        self._executing.add(command.counter)
+        return command
+
+    def _on_stop(self, parsed: Parsed) -> Stop | Reject:
+        assert parsed.tag is not None
+        if not self._stop_key.verify(parsed.signed, parsed.tag):
+            return Reject.TAG
+        try:
+            stop = decode(parsed.message_id, parsed.payload)
+        except CodecError:
+            return Reject.RANGE
+        assert isinstance(stop, Stop)
+        ack = Ack(stop.counter, Op.STOP, Answer.ACCEPTED)
+        self._send(ack, key=self._stop_key, session=0)
+        return stop
+
+    def _on_bad_tag(self, now_ms: int) -> None:
+        _forget_before(self._bad_tag_ms, now_ms, BAD_TAG_WINDOW_MS)
+        self._bad_tag_ms.append(now_ms)
+        if len(self._bad_tag_ms) == BAD_TAGS_MAX:
+            # Somebody is guessing: the session ends, and with it the lease.
+            self._bad_tag_ms.clear()
+            self.drop(now_ms)
+
+    def drop(self, now_ms: int) -> None:
+        """End the session; the lease dies with it."""
+        self._keys = None
+        self._pending = None
+        self._executing.clear()
+        self._lease_until_ms = None
+        self._owner_until_ms = None
+        self.send_event(Event(now_ms, 0, EventCode.SESSION_DROPPED, 0, 0, 0, 0))
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def answer(self, counter: int, op: int, answer: Answer) -> None:
+        """Send the first answer to a command and keep it for retries."""
+        if answer is not Answer.ACCEPTED:
+            self._executing.discard(counter)
+        self._answer(counter, Ack(counter, op, answer))
+
+    def done(self, counter: int, op: int, result: Result, detail: int = 0) -> None:
+        """Send the second answer to a command and keep it for retries.
+
+        The end of something that an earlier session began is nobody's business any more: its
+        counter may mean another command by now.
+        """
+        if counter in self._executing:
+            self._executing.discard(counter)
+            self._answer(counter, Done(counter, op, result, detail))
+
+    def _answer(self, counter: int, message: Ack | Done) -> None:
+        self._answers.setdefault(counter, []).append(self._send_tagged(message))
+        while len(self._answers) > RESULTS_KEPT:
+            del self._answers[next(iter(self._answers))]
+
+    def send_event(self, event: Event) -> None:
+        """Send ``event`` with the next index; outside a session it goes under the stop key."""
+        self._event_index = (self._event_index + 1) & 0xFFFF
+        self._send_tagged(event._replace(number=self._event_index, state=self.state))
+
+    def send_telemetry(self, telemetry: Telemetry) -> None:
+        """Send a sample: tagged within a session, plain outside one."""
+        self._send(telemetry, key=None if self._keys is None else self._keys.up)
+
+    def send_plain(self, message: Message) -> None:
+        """Send a message that is valid without a session (HELLO on boot, VITALS)."""
+        self._send(message, key=None)
+
+    def outgoing(self) -> bytes:
+        """Return everything to send and forget it."""
+        out = b"".join(self._out)
+        self._out.clear()
+        return out
+
+    def _send_tagged(self, message: Message) -> bytes:
+        """Send under the session's key, or under the stop key where no session is."""
+        if self._keys is None:
+            return self._send(message, key=self._stop_key, session=0)
+        return self._send(message, key=self._keys.up)
+
+    def _send(self, message: Message, *, key: TagKey | None, session: int | None = None) -> bytes:
+        if session is None:
+            session = self._keys.session if key is not None and self._keys is not None else 0
+        seq = self._seq
+        self._seq = (seq + 1) & 0xFFFF
+        body = build(ID_OF[type(message)], encode(message), seq=seq, session=session, key=key)
+        framed = wrap(body)
+        self._out.append(framed)
+        return framed
+
+
+def _forget_before(times_ms: deque[int], now_ms: int, window_ms: int) -> None:
+    """Drop the times that lie more than ``window_ms`` back."""
+    while times_ms and not 0 <= until_ms(times_ms[0], now_ms) <= window_ms:
+        times_ms.popleft()

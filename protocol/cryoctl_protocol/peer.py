@@ -1,0 +1,188 @@
+"""The seams at which controller, simulator and rigs meet: links, peers, faults, truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import NamedTuple, Protocol, runtime_checkable
+from urllib.parse import parse_qsl
+
+LINK_GROUP = "cryoctl.links"
+
+
+class LinkError(Exception):
+    """A link that cannot be opened or is gone; the text says what to do."""
+
+
+class AddressError(LinkError):
+    """A device address that says something impossible; nothing was tried."""
+
+
+@runtime_checkable
+class SyncPeer(Protocol):
+    """A device that lives in virtual time and answers bytes with bytes."""
+
+    def advance_to(self, now_s: float, incoming: bytes) -> bytes:
+        """Deliver ``incoming``, move the device to ``now_s``, return what it sent meanwhile."""
+        ...
+
+    def save(self) -> bytes:
+        """Return the whole state; valid for this version of the program only."""
+        ...
+
+    def load(self, data: bytes) -> None:
+        """Take over a state that ``save`` returned."""
+        ...
+
+
+class Frame(NamedTuple):
+    """One frame as it came off a link, without framing bytes.
+
+    Attributes:
+        data: Header, payload and tag; COBS and CRC already removed and checked.
+        received_s: When the link had it complete.
+    """
+
+    data: bytes
+    received_s: float
+
+
+class FrameLink(Protocol):
+    """A link to a device, one frame at a time.
+
+    Attributes:
+        line_errors: Pieces of the stream so far that were no frame; 0 where the link cannot tell.
+    """
+
+    line_errors: int
+
+    async def send(self, data: bytes) -> None:
+        """Queue one frame (header, payload, tag) for sending; raises LinkError when gone."""
+        ...
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame; raises LinkError when the link is gone."""
+        ...
+
+    async def close(self) -> None:
+        """Give the link up; never blocks on a stalled peer."""
+        ...
+
+
+class TruthSample(NamedTuple):
+    """What is really so in the simulated plant; no controller may read it."""
+
+    tip_temp_c: float
+    saturation_temp_c: float
+    ice_radius_mm: float
+    radius_minus20_mm: float
+    ice_volume_mm3: float
+    liquid_g: float
+    vented_g: float
+    exhaust_pressure_bar: float
+    cartridge_temp_c: float
+    skin_temp_c: float
+    heat_w: float
+
+
+TruthSink = Callable[[TruthSample, float], None]
+
+
+class TruthSource(Protocol):
+    """Plant truth of a simulator, for recordings and verdict-free comparison."""
+
+    def subscribe(self, sink: TruthSink) -> None:
+        """Have ``sink(sample, now_s)`` called at 10 Hz of plant time."""
+        ...
+
+
+class FaultPort(Protocol):
+    """The back door of a simulator or bench; a real probe has none."""
+
+    def inject(self, fault: str) -> None:
+        """Schedule ``ID@WHEN`` (see ``cryoctl run --help``); raises ValueError with a clear text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceUrl:
+    """A device address: ``scheme:path?key=value&key=value``.
+
+    Attributes:
+        scheme: Names the entry point that opens it, such as ``sim``.
+        path: Meaning belongs to the scheme; may be empty.
+        params: Query in order; keys may repeat.
+    """
+
+    scheme: str
+    path: str
+    params: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> DeviceUrl:
+        """Split ``text``; raises AddressError when it has no scheme."""
+        scheme, colon, rest = text.partition(":")
+        if not colon or not scheme.isidentifier():
+            raise AddressError(
+                f"device {text!r}: expected SCHEME:PATH, such as sim: or sim:co2-20g?seed=7"
+            )
+        path, _, query = rest.partition("?")
+        # A plus sign is itself here, not a space: fault=tc_open@freeze+3s.
+        pairs = parse_qsl(query.replace("+", "%2B"), keep_blank_values=True)
+        return cls(scheme, path, tuple(pairs))
+
+    def with_params(self, *more: tuple[str, str]) -> DeviceUrl:
+        """Return a copy with ``more`` appended to the query."""
+        return DeviceUrl(self.scheme, self.path, (*self.params, *more))
+
+    def get(self, key: str) -> str | None:
+        """Return the last value of ``key``: later settings win."""
+        found = self.all(key)
+        return found[-1] if found else None
+
+    def all(self, key: str) -> tuple[str, ...]:
+        """Return every value of ``key`` in order."""
+        return tuple(value for name, value in self.params if name == key)
+
+    def __str__(self) -> str:
+        query = "&".join(f"{key}={value}" for key, value in self.params)
+        return f"{self.scheme}:{self.path}" + (f"?{query}" if query else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What opening a device address yields.
+
+    Attributes:
+        description: One line for people.
+        peer: Present for devices in virtual time.
+        link: Present for devices in real time.
+        faults: Present where faults can be injected.
+        truth: Present where a simulated plant knows the truth.
+    """
+
+    description: str
+    peer: SyncPeer | None = None
+    link: FrameLink | None = None
+    faults: FaultPort | None = None
+    truth: TruthSource | None = None
+    files: tuple[str, ...] = field(default=())
+    """Texts of the files that shaped the device, for the recording's metadata."""
+
+
+def open_device(url: DeviceUrl) -> Opened:
+    """Open ``url`` through the entry point that its scheme names.
+
+    Raises:
+        AddressError: No such scheme is installed, or the address is wrong.
+        LinkError: The device is not there.
+    """
+    found = {point.name: point for point in entry_points(group=LINK_GROUP)}
+    if url.scheme not in found:
+        known = ", ".join(sorted(found)) or "none installed"
+        raise AddressError(f"device {url}: unknown scheme {url.scheme!r}; known: {known}")
+    opened = found[url.scheme].load()(url)
+    if not isinstance(opened, Opened):
+        raise LinkError(f"device {url}: the plug-in for {url.scheme!r} returned no device")
+    return opened

@@ -1,0 +1,1 @@
+"""The simulated cryoprobe: plant, sensors and firmware behind the same wire as a real one."""

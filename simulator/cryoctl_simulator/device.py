@@ -1,0 +1,201 @@
+"""The simulated probe as one peer in virtual time: hardware, sensors, firmware, faults, link."""
+
+from __future__ import annotations
+
+import pickle
+from hashlib import sha256
+from typing import Final
+
+from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.peer import TruthSink
+from cryoctl_simulator.fault_schedule import FaultSchedule
+from cryoctl_simulator.faults import BABBLE_TICKS, LinkEffect
+from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
+from cryoctl_simulator.firmware_identity import Boot
+from cryoctl_simulator.firmware_model import FirmwareModel
+from cryoctl_simulator.instruments import Instruments, Readings
+from cryoctl_simulator.plant import Actuators, Plant
+
+TICKS_PER_S: Final = 1000 // TICK_MS
+TRUTH_TICKS: Final = TICKS_PER_S // 10
+_CLOCK_MASK: Final = 0xFFFFFFFF
+
+
+class SimulatedDevice:
+    """A probe that lives in virtual time (``SyncPeer``, ``FaultPort`` and ``TruthSource``).
+
+    Args:
+        config: The firmware's build.
+        plant: The hardware.
+        instruments: The sensors.
+        seed: Serial number, boot ids and nonces follow from it.
+    """
+
+    def __init__(
+        self, config: FirmwareConfig, plant: Plant, instruments: Instruments, *, seed: int
+    ) -> None:
+        self.plant = plant
+        self.instruments = instruments
+        self._config = config
+        self._seed = seed
+        self._ticks = 0
+        self._boots = 0
+        self._boot_tick = 0
+        self._actuators = Actuators()
+        self._faults = FaultSchedule()
+        self._waiting = b""
+        self._sinks: list[TruthSink] = []
+        self.firmware: FirmwareModel | None = None
+        """None while there is no power."""
+        self._power_up()
+
+    # -- SyncPeer --------------------------------------------------------------------------------
+
+    def advance_to(self, now_s: float, incoming: bytes) -> bytes:
+        """Deliver ``incoming`` at the next tick and run to ``now_s``; return what was sent."""
+        if incoming:
+            self._waiting += incoming
+        out = []
+        for tick in range(self._ticks + 1, round(now_s * TICKS_PER_S) + 1):
+            self._ticks = tick
+            sent = self._step(tick)
+            if sent:
+                out.append(sent)
+        return b"".join(out)
+
+    def save(self) -> bytes:
+        """Return the whole state; valid for this version of the program only."""
+        return pickle.dumps(
+            (
+                self._seed,
+                self._ticks,
+                self._boots,
+                self._boot_tick,
+                self._actuators,
+                self._faults,
+                self._waiting,
+                self.plant.save(),
+                self.instruments.save(),
+                None if self.firmware is None else self.firmware.save(),
+            )
+        )
+
+    def load(self, data: bytes) -> None:
+        """Take over a state that ``save`` returned; who watches the truth stays as it is."""
+        (
+            seed,
+            self._ticks,
+            self._boots,
+            self._boot_tick,
+            self._actuators,
+            self._faults,
+            self._waiting,
+            plant,
+            instruments,
+            firmware,
+        ) = pickle.loads(data)
+        assert seed == self._seed, "a saved state belongs to a device with the same address"
+        self.plant.load(plant)
+        self.instruments.load(instruments)
+        self.firmware = None
+        if firmware is not None:
+            self.firmware = self._new_firmware()
+            self.firmware.load(firmware)
+
+    # -- TruthSource and FaultPort ---------------------------------------------------------------
+
+    def subscribe(self, sink: TruthSink) -> None:
+        """Have ``sink(sample, now_s)`` called at 10 Hz of virtual time."""
+        self._sinks.append(sink)
+
+    def inject(self, fault: str) -> None:
+        """Schedule ``ID@WHEN[:DURATION]``; raises ValueError with a clear text."""
+        self._faults.inject(fault, self._state())
+
+    # -- power -----------------------------------------------------------------------------------
+
+    def power_cycle(self) -> None:
+        """Take the power away and give it back: a new boot, with nothing remembered."""
+        self._power_down()
+        self._power_up()
+
+    def _power_up(self) -> None:
+        self._boots += 1
+        self._boot_tick = self._ticks
+        self.firmware = self._new_firmware()
+
+    def _power_down(self) -> None:
+        """Everything springs back: valve and shut-off are normally closed."""
+        self.firmware = None
+        self._waiting = b""
+        actuators = self._actuators
+        actuators.valve = 0.0
+        actuators.shutoff_open = False
+        actuators.tip_heater = 0.0
+        actuators.skin_warmer = 0.0
+
+    def _new_firmware(self) -> FirmwareModel:
+        serial = self._digest("serial")[:4].hex()
+        boot = Boot(
+            device_id=f"SIM-{serial}",
+            boot_id=int.from_bytes(self._digest(f"boot {self._boots}")[:4], "little"),
+            nonce_seed=self._digest("nonce"),
+        )
+        return FirmwareModel(self._config, boot)
+
+    def _digest(self, what: str) -> bytes:
+        return sha256(f"cryoctl simulator {self._seed} {what}".encode()).digest()
+
+    def _state(self) -> int:
+        return DeviceState.IDLE if self.firmware is None else self.firmware.state.state
+
+    # -- one tick --------------------------------------------------------------------------------
+
+    def _step(self, tick: int) -> bytes:
+        plant = self.plant
+        plant.step(self._actuators)
+        readings = self.instruments.read(plant)
+        if self._faults.is_busy:
+            out = self._step_with_faults(tick, readings)
+        else:
+            incoming, self._waiting = self._waiting, b""
+            out = self._run_firmware(tick, readings, incoming)
+        if tick % TRUTH_TICKS == 0 and self._sinks:
+            truth = plant.truth()
+            for sink in self._sinks:
+                sink(truth, tick / TICKS_PER_S)
+        return out
+
+    def _run_firmware(self, tick: int, readings: Readings, incoming: bytes) -> bytes:
+        firmware = self.firmware
+        if firmware is None:
+            return b""
+        device_ms = (tick - self._boot_tick) * TICK_MS & _CLOCK_MASK
+        out = firmware.tick(device_ms, readings, incoming)
+        outputs = firmware.outputs
+        actuators = self._actuators
+        actuators.valve = outputs.valve_permille / 1000.0
+        actuators.shutoff_open = outputs.shutoff_open
+        actuators.tip_heater = outputs.tip_heater_permille / 1000.0
+        actuators.skin_warmer = outputs.skin_warmer_permille / 1000.0
+        return out
+
+    def _step_with_faults(self, tick: int, readings: Readings) -> bytes:
+        faults = self._faults
+        faults.move(tick, self._state(), self.plant)
+        faults.falsify(tick, readings)
+        if faults.link_has(LinkEffect.POWER_OFF):
+            if self.firmware is not None:
+                self._power_down()
+        elif self.firmware is None:
+            self._power_up()
+        incoming, self._waiting = self._waiting, b""
+        is_cut = faults.link_has(LinkEffect.CUT)
+        out = self._run_firmware(tick, readings, b"" if is_cut else incoming)
+        if self.firmware is not None:
+            faults.drive(self._actuators, self.firmware.outputs)
+        if is_cut:
+            return b""
+        if tick % BABBLE_TICKS == 0 and faults.link_has(LinkEffect.BABBLE):
+            return self._digest(f"babble {tick}") + out
+        return out

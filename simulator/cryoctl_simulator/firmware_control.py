@@ -1,0 +1,97 @@
+"""The firmware's regulators: valve duty from tip temperature, tip heater, skin warmer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryoctl_protocol.codes import DeviceState, Sensor
+from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits
+from cryoctl_simulator.firmware_sensing import TIP_SCALE, Readings
+from cryoctl_simulator.firmware_state import FirmwareState
+
+FULL_PERMILLE: Final = 1000
+THAW_TARGET_MDEGC: Final = 10_000
+_THAW_PERMILLE_PER_C: Final = 150
+_THAW_LEAD_MS: Final = 300  # A tip of 0.05 J/K at 1.5 W outruns its sensor by 7 C.
+SKIN_TARGET_MDEGC: Final = 35_000
+_SKIN_PERMILLE_PER_C: Final = 500
+_SKIN_HOLD_PERMILLE: Final = 250  # About what the shaft takes away while freezing.
+_MICRO: Final = 1_000_000
+
+_FREEZE: Final = int(DeviceState.FREEZE)
+_PREWARM: Final = int(DeviceState.PREWARM)
+_THAW: Final = int(DeviceState.THAW)
+_SKIN: Final = int(Sensor.SKIN)
+
+
+def start_approach(limits: DeviceLimits, s: FirmwareState) -> None:
+    """Head for a set-point: fully open at first, then from the duty known to hold the tip."""
+    s.approaching = True
+    s.integral_upermille = limits.feed_forward_permille * _MICRO
+
+
+def valve_duty(limits: DeviceLimits, s: FirmwareState) -> int:
+    """Return the valve's duty for this tick, slew-limited; advances the integral."""
+    ahead_mdegc = s.tip_rate_mdegc_s * limits.lead_ms // 1000
+    # Above the set-point the error is positive.
+    error_mdegc = s.tip_fast // TIP_SCALE + ahead_mdegc - s.setpoint_mdegc
+    if error_mdegc <= limits.full_open_mdegc:
+        s.approaching = False  # For good: a threshold crossed to and fro would be a relay.
+    # While approaching the integral waits: it would only wind up.
+    wanted = FULL_PERMILLE if s.approaching else _regulate(limits, s, error_mdegc)
+    present = s.outputs.valve_permille
+    slew = limits.slew_permille_per_tick
+    if wanted > present + slew:
+        return present + slew
+    if wanted < present - slew:
+        return present - slew
+    return wanted
+
+
+def _regulate(limits: DeviceLimits, s: FirmwareState, error_mdegc: int) -> int:
+    """PI; the integral moves only where that does not push further into saturation."""
+    step = limits.integral_permille_per_c_s * error_mdegc * TICK_MS
+    wanted = (s.integral_upermille + step) // _MICRO
+    wanted += limits.proportional_permille_per_c * error_mdegc // 1000
+    if wanted > FULL_PERMILLE:
+        s.integral_upermille += min(step, 0)
+        wanted = FULL_PERMILLE
+    elif wanted < 0:
+        s.integral_upermille += max(step, 0)
+        wanted = 0
+    else:
+        s.integral_upermille += step
+    s.integral_upermille = min(max(s.integral_upermille, 0), FULL_PERMILLE * _MICRO)
+    return wanted
+
+
+def heater_duty(limits: DeviceLimits, s: FirmwareState) -> int:
+    """Return the tip heater's duty and book its energy; ends the heating when a limit is met."""
+    if s.heater_on_ms >= limits.heater_on_ms_max:
+        s.heating = False
+        return 0
+    left_uj = s.heater_budget_uj - s.heater_energy_uj
+    # One tick at full duty: mW x 10 ms = 10 uJ per mW.
+    duty = left_uj * 100 // limits.heater_mw
+    if duty <= 0:
+        s.heating = False
+        return 0
+    if s.tip_history:
+        return 0  # A bad sample among the last five: wait until the tip can be trusted.
+    ahead_mdegc = s.tip_rate_mdegc_s * _THAW_LEAD_MS // 1000
+    short_mdegc = THAW_TARGET_MDEGC - s.tip_fast // TIP_SCALE - ahead_mdegc
+    wanted = short_mdegc * _THAW_PERMILLE_PER_C // 1000
+    if wanted <= 0:
+        return 0
+    duty = min(duty, wanted, FULL_PERMILLE)
+    s.heater_energy_uj += duty * limits.heater_mw // 100
+    s.heater_on_ms += TICK_MS
+    return duty
+
+
+def warmer_duty(limits: DeviceLimits, r: Readings) -> int:
+    """Return the skin warmer's duty; off when the skin sensor is open."""
+    if (r.open_circuit | limits.absent_sensors) & _SKIN:
+        return 0
+    wanted = (SKIN_TARGET_MDEGC - r.skin_mdegc) * _SKIN_PERMILLE_PER_C // 1000
+    return min(max(wanted + _SKIN_HOLD_PERMILLE, 0), limits.warmer_permille_max)

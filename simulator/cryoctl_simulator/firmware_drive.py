@@ -1,0 +1,68 @@
+"""What each state drives: valve, shut-off, heaters, light and beeper, set once a tick."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.wrapping import until_ms
+from cryoctl_simulator.firmware_checks import FILL_MS
+from cryoctl_simulator.firmware_config import DeviceLimits
+from cryoctl_simulator.firmware_control import heater_duty, valve_duty, warmer_duty
+from cryoctl_simulator.firmware_safety import LEAK_MS, VALVE_PROOF_MS
+from cryoctl_simulator.firmware_sensing import Readings
+from cryoctl_simulator.firmware_state import FirmwareState, Outputs
+
+_ALARM_TICKS: Final = 100  # Light and beeper pulse at 1 Hz while latched.
+
+_SELF_TEST: Final = int(DeviceState.SELF_TEST)
+_LEAK_TEST: Final = int(DeviceState.LEAK_TEST)
+_PREWARM: Final = int(DeviceState.PREWARM)
+_FREEZE: Final = int(DeviceState.FREEZE)
+_THAW: Final = int(DeviceState.THAW)
+_SAFE: Final = int(DeviceState.SAFE)
+_FAULT: Final = int(DeviceState.FAULT)
+
+
+def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
+    """Set every output for this tick."""
+    out = s.outputs
+    state = s.state
+    if state == _FREEZE:
+        out.valve_permille = valve_duty(limits, s)
+        out.shutoff_open = True
+        out.tip_heater_permille = 0
+        out.heater_supply_on = False
+        out.skin_warmer_permille = warmer_duty(limits, r)
+        out.led = True
+        out.beeper = False
+        s.driving = True
+        return
+    out.valve_permille = 0
+    out.shutoff_open = _keeps_shutoff_open(limits, s)
+    out.tip_heater_permille = heater_duty(limits, s) if s.heating else 0
+    # It stays on to the end of a heated thaw: there a driver that is stuck shows itself.
+    out.heater_supply_on = s.heating or (state == _THAW and s.heater_on_ms > 0)
+    out.skin_warmer_permille = warmer_duty(limits, r) if state == _PREWARM else 0
+    is_pulse = s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
+    out.led = state in (_SELF_TEST, _THAW) or (state >= _SAFE and is_pulse)
+    out.beeper = state == _SELF_TEST or (state == _FAULT and is_pulse)
+    s.driving = state == _PREWARM or (state == _THAW and s.heating)
+
+
+def all_off(out: Outputs) -> None:
+    """Take the power from everything that cools or warms."""
+    out.valve_permille = 0
+    out.shutoff_open = False
+    out.tip_heater_permille = 0
+    out.heater_supply_on = False
+    out.skin_warmer_permille = 0
+
+
+def _keeps_shutoff_open(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """After a freeze until the valve has proved that it shuts; to fill the line for a test."""
+    if s.state == _THAW:
+        return s.valve_shut_ms <= limits.coast_ms + VALVE_PROOF_MS + LEAK_MS
+    if s.state == _LEAK_TEST:
+        return until_ms(s.state_since_ms, s.now_ms) < FILL_MS
+    return False

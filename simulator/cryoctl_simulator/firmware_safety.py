@@ -1,0 +1,122 @@
+"""The probe's own interlocks: pure functions of limits and memory, the most dangerous cause first.
+
+Each is written as early returns, one comparison each, so that branch coverage shows every
+condition deciding by itself. Whether the tip can be believed is judged before anything else.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from cryoctl_protocol.codes import DeviceState, Trip
+from cryoctl_simulator.firmware_config import DeviceLimits
+from cryoctl_simulator.firmware_state import FirmwareState
+
+TIP_BAD_SAMPLES_MAX: Final = 2  # SR-11: the third of five trips.
+PRESSURE_TICKS: Final = 3  # 30 ms of the 50 ms that SR-18 allows.
+VALVE_PROOF_MS: Final = 300  # SR-07: on top of the profile's coast.
+FLOW_TICKS: Final = 3  # SR-07: one noisy sample is no flow.
+FALLING_TICKS: Final = 5  # SR-07
+LEAK_MS: Final = 1_000  # SR-08
+BATTERY_MS: Final = 100  # SR-36 allows 500 ms; a solenoid's inrush is shorter.
+REJECTS_MAX: Final = 5  # SR-23: more than this many in one second.
+MISMATCHES_MAX: Final = 3
+
+_FREEZE: Final = int(DeviceState.FREEZE)
+_BATTERY: Final = int(Trip.BATTERY)
+
+# Plain integers: find_trip runs a hundred times a second.
+_NONE: Final = int(Trip.NONE)
+_TIP_SENSOR: Final = int(Trip.TIP_SENSOR)
+_TIP_FLOOR: Final = int(Trip.TIP_FLOOR)
+_OVERPRESSURE: Final = int(Trip.OVERPRESSURE)
+_VALVE_STUCK: Final = int(Trip.VALVE_STUCK)
+_HEATER: Final = int(Trip.HEATER)
+_EXHAUST_BLOCKED: Final = int(Trip.EXHAUST_BLOCKED)
+_LEASE: Final = int(Trip.LEASE)
+_FREEZE_TIMER: Final = int(Trip.FREEZE_TIMER)
+_LEAK: Final = int(Trip.LEAK)
+_INTEGRITY: Final = int(Trip.INTEGRITY)
+_MODE_MISMATCH: Final = int(Trip.MODE_MISMATCH)
+
+
+def find_trip(limits: DeviceLimits, s: FirmwareState) -> int:  # noqa: C901 (one flat list)
+    """Return the most dangerous cause present (a ``Trip``), or 0."""
+    if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
+        return _TIP_SENSOR
+    if tip_at_floor(limits, s):
+        return _TIP_FLOOR
+    if s.overpressure_ticks >= PRESSURE_TICKS:
+        return _OVERPRESSURE
+    if valve_is_stuck(limits, s):
+        return _VALVE_STUCK
+    if heater_is_dangerous(limits, s):
+        return _HEATER
+    if s.exhaust_ticks >= PRESSURE_TICKS:
+        return _EXHAUST_BLOCKED
+    if s.driving:
+        if s.lease_left_ms <= 0:
+            return _LEASE
+        if s.frames_rejected > REJECTS_MAX:
+            return _INTEGRITY
+    if freeze_is_too_long(limits, s):
+        return _FREEZE_TIMER
+    if s.leak_ms >= LEAK_MS:
+        return _LEAK
+    if battery_is_too_low(s):
+        return _BATTERY
+    if s.mode_mismatches >= MISMATCHES_MAX:
+        return _MODE_MISMATCH
+    return _NONE
+
+
+def tip_at_floor(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-05: the first plausible sample at or below the floor."""
+    if s.tip_mdegc > limits.tip_floor_mdegc:
+        return False
+    return s.tip_plausible
+
+
+def valve_is_stuck(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-07: gas flows or the tip goes on falling although the valve should be shut."""
+    if s.valve_shut_ms <= limits.coast_ms + VALVE_PROOF_MS:
+        return False
+    if s.flow_stuck_ticks >= FLOW_TICKS:
+        return True
+    return s.falling_ticks >= FALLING_TICKS
+
+
+def heater_is_dangerous(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-16: too hot at any time; too long or too much energy while heating."""
+    if s.tip_mdegc > limits.heater_tip_max_mdegc:
+        return s.tip_plausible
+    if not s.heating:
+        return False
+    if s.heater_on_ms > limits.heater_on_ms_max:
+        return True
+    return s.heater_energy_uj > limits.thaw_energy_uj_max
+
+
+def freeze_is_too_long(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-09: longer than commanded, or than any freeze may be, by the count of ticks."""
+    if s.state != _FREEZE:
+        return False
+    if s.freeze_ms > limits.freeze_ms_max:
+        return True
+    return s.freeze_ms > s.phase_limit_ms
+
+
+def battery_is_too_low(s: FirmwareState) -> bool:
+    """SR-36: while an output is on; afterwards the cause lasts as long as the battery is low."""
+    if s.battery_low_ms < BATTERY_MS:
+        return False
+    if s.driving:
+        return True
+    return s.trip == _BATTERY
+
+
+def outputs_overlap(valve_permille: int, tip_heater_permille: int) -> bool:
+    """SR-15: valve and tip heater on in the same tick."""
+    if valve_permille <= 0:
+        return False
+    return tip_heater_permille > 0

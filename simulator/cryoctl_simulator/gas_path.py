@@ -1,0 +1,285 @@
+"""From cartridge to exhaust: shut-off, feed, valve, line, orifice, back pressure; mass books."""
+
+from __future__ import annotations
+
+from math import exp, sqrt
+from typing import Final
+
+from cryoctl_simulator.cartridge import Cartridge
+from cryoctl_simulator.gas import GASES, GasName
+from cryoctl_simulator.plant_parameters import PlantParameters
+from cryoctl_simulator.scenario import Scenario
+
+ATMOSPHERE_BAR: Final = 1.013  # standard atmosphere
+LINE_EXPONENT: Final = 5.0  # how fast line pressure rises with filling; a closure, assumed
+LINE_SCALE: Final = 1.0 / (1.0 - exp(-LINE_EXPONENT))
+LINE_EMPTY_MG: Final = 1e-6
+OPENING_MIN: Final = 1e-4  # a valve this little open is shut
+EXHAUST_OPENING_MIN: Final = 0.01  # keeps the back pressure of a blocked exhaust finite
+FLOW_MIN_MG_S: Final = 1e-3  # below this there is no back pressure
+FLOWING_MG_S: Final = 1.0  # below this the hub warms
+LEAK_REFERENCE_BAR: Final = 50.0  # supply_leak_mg_s is the leak at this pressure
+
+
+class GasPath:
+    """Where the gas is and how fast it goes.
+
+    Four books hold it all: cartridge, feed (vapour between shut-off and valve), line (between valve
+    and orifice) and ``vented_g``. Every step moves the same number out of one and into the next.
+    """
+
+    __slots__ = (
+        "_exhaust_step",
+        "_feed_mg",
+        "_heat_j_g",
+        "_line_liquid",
+        "_line_mg",
+        "_liquid_drawn_mg",
+        "_opening",
+        "_orifice_mg_s",
+        "_tick_s",
+        "_valve_keep",
+        "_vapour_drawn_mg",
+        "_wet",
+        "cartridge",
+        "exhaust_flow_mg_s",
+        "exhaust_open_fraction",
+        "exhaust_pressure_bar",
+        "needle_flow_mg_s",
+        "orifice_open_fraction",
+        "parameters",
+        "saturation_temp_c",
+        "shutoff_stuck",
+        "supply_leak_mg_s",
+        "supply_pressure_bar",
+        "tip_leak_fraction",
+        "valve_held",
+        "vapour_draw",
+        "vented_g",
+    )
+
+    def __init__(self, parameters: PlantParameters, scenario: Scenario, tick_s: float) -> None:
+        self.parameters = parameters
+        self._tick_s = tick_s
+        table = scenario.cartridge
+        fill_g = parameters.cartridge_fill_g if table.fill_g is None else table.fill_g
+        # The feed is filled when the cartridge is pierced.
+        self._feed_mg = min(parameters.feed_capacity_mg, 1e3 * fill_g)
+        ambient_c = scenario.ambient_temp_c
+        self.cartridge = Cartridge(
+            gas=GASES[parameters.gas],
+            mass_g=fill_g - 1e-3 * self._feed_mg,
+            volume_ml=parameters.cartridge_volume_ml,
+            steel_g=parameters.cartridge_steel_g,
+            heat_transfer_w_k=parameters.cartridge_heat_transfer_w_k,
+            temp_c=ambient_c if table.temp_c is None else table.temp_c,
+            ambient_temp_c=ambient_c,
+        )
+        self._opening = 0.0
+        self._line_mg = 0.0
+        self._line_liquid = 0.0
+        self._orifice_mg_s = 0.0
+        self._liquid_drawn_mg = 0.0
+        self._vapour_drawn_mg = 0.0
+        self._wet = 0.0
+        self._exhaust_step = 1.0 - exp(-tick_s / parameters.exhaust_lag_s)
+        self.needle_flow_mg_s = 0.0
+        self.exhaust_flow_mg_s = 0.0
+        self.exhaust_pressure_bar = ATMOSPHERE_BAR
+        self.supply_pressure_bar = self.cartridge.pressure_bar
+        self.vented_g = 0.0
+        self.valve_held: float | None = None
+        self.shutoff_stuck: bool | None = None
+        self.orifice_open_fraction = 1.0
+        self.exhaust_open_fraction = 1.0
+        self.supply_leak_mg_s = 0.0
+        self.tip_leak_fraction = 0.0
+        self.vapour_draw = table.orientation == "vapour"
+        self.set_valve_lag(parameters.valve_lag_s)
+        self._see_cartridge()
+
+    @property
+    def liquid_g(self) -> float:
+        """Liquid in the cartridge."""
+        return max(0.0, self.cartridge.mass_g - self.cartridge.vapour_g)
+
+    @property
+    def vapour_g(self) -> float:
+        """Vapour in the cartridge."""
+        return min(self.cartridge.mass_g, self.cartridge.vapour_g)
+
+    @property
+    def line_g(self) -> float:
+        """Gas between shut-off and orifice: feed and line."""
+        return 1e-3 * (self._feed_mg + self._line_mg)
+
+    @property
+    def cartridge_temp_c(self) -> float:
+        """Temperature of cartridge and gas; may be set."""
+        return self.cartridge.temp_c
+
+    @cartridge_temp_c.setter
+    def cartridge_temp_c(self, temp_c: float) -> None:
+        self.cartridge.temp_c = temp_c
+        self.cartridge.refresh()
+        self._see_cartridge()
+
+    def set_valve_lag(self, lag_s: float) -> None:
+        """Give the valve another time constant (a slow valve)."""
+        self._valve_keep = exp(-self._tick_s / lag_s)
+
+    def drain_to(self, liquid_g: float) -> None:
+        """Vent liquid from the cartridge until ``liquid_g`` is left; its temperature stays."""
+        lost_g = max(0.0, self.cartridge.mass_g - self.cartridge.mass_with_liquid_g(liquid_g))
+        self.cartridge.mass_g -= lost_g
+        self.vented_g += lost_g
+        self.cartridge.refresh()
+        self._see_cartridge()
+
+    def change_gas(self, name: GasName) -> None:
+        """Have the cartridge hold another gas, as if the wrong one had been inserted."""
+        self.cartridge.gas = GASES[name]
+        self.cartridge.refresh()
+        self._see_cartridge()
+
+    def _move_gas(self, command: float, shutoff_command: bool) -> None:  # noqa: FBT001 (every tick)
+        """Move the gas by one tick."""
+        parameters = self.parameters
+        cartridge = self.cartridge
+        tick_s = self._tick_s
+        if self.valve_held is not None:
+            command = self.valve_held
+        opening = command + (self._opening - command) * self._valve_keep
+        if opening < OPENING_MIN:
+            opening = 0.0
+        self._opening = opening
+
+        shutoff_open = shutoff_command if self.shutoff_stuck is None else self.shutoff_stuck
+        capacity_mg = parameters.feed_capacity_mg
+        if shutoff_open:
+            if self._feed_mg < capacity_mg:
+                self._refill_feed()
+            filling = 1.0
+        else:
+            filling = self._feed_mg / capacity_mg
+        cartridge_bar = cartridge.pressure_bar
+        self.supply_pressure_bar = cartridge_bar * filling
+        if self.supply_leak_mg_s > 0.0:
+            leak_mg = self.supply_leak_mg_s * self.supply_pressure_bar / LEAK_REFERENCE_BAR * tick_s
+            self._take(leak_mg, liquid=False, from_cartridge=shutoff_open)
+            self.vented_g += 1e-3 * leak_mg
+
+        if opening > 0.0 or self._line_mg > LINE_EMPTY_MG:
+            out_mg = self._move_line(filling, shutoff_open=shutoff_open)
+            self.vented_g += 1e-3 * out_mg
+            orifice_mg_s = out_mg / tick_s
+        else:
+            orifice_mg_s = 0.0
+        self._orifice_mg_s = orifice_mg_s
+        if orifice_mg_s > 0.0 or self.needle_flow_mg_s > 0.0:
+            self._move_exhaust(orifice_mg_s * (1.0 - self.tip_leak_fraction))
+
+    def _move_line(self, filling: float, *, shutoff_open: bool) -> float:
+        """Fill the line through the valve, empty it by the orifice; return the mg that left."""
+        parameters = self.parameters
+        cartridge = self.cartridge
+        tick_s = self._tick_s
+        line_mg = self._line_mg
+        line_capacity_mg = parameters.line_capacity_mg
+        nominal_mg_s = parameters.orifice_flow_mg_s
+        liquid_in = shutoff_open and cartridge.liquid_draw_possible and not self.vapour_draw
+        in_factor = cartridge.liquid_flux_factor if liquid_in else cartridge.vapour_flux_factor
+        source_mg_s = self._opening * parameters.valve_flow_factor * nominal_mg_s
+        source_mg_s *= in_factor * filling
+        back_per_s = source_mg_s / line_capacity_mg
+
+        # The orifice's flow over what is in the line, taken at the middle of the step.
+        net_mg_s = source_mg_s - back_per_s * line_mg - self._orifice_mg_s
+        middle_mg = max(line_mg + 0.5 * tick_s * net_mg_s, 0.25 * line_mg)
+        ratio = LINE_SCALE * (1.0 - exp(-LINE_EXPONENT * middle_mg / line_capacity_mg))
+        line_bar = cartridge.pressure_bar * ratio
+        out_per_s = 0.0
+        if line_bar > self.exhaust_pressure_bar:
+            liquid = self._line_liquid
+            factor = liquid * cartridge.liquid_flux_factor
+            factor += (1.0 - liquid) * cartridge.vapour_flux_factor
+            back = self.exhaust_pressure_bar / line_bar
+            flow_mg_s = nominal_mg_s * factor * self.orifice_open_fraction
+            out_per_s = flow_mg_s * sqrt(ratio * (1.0 - back * back)) / middle_mg
+
+        rate_per_s = back_per_s + out_per_s
+        if rate_per_s == 0.0:
+            return 0.0
+        settled_mg = source_mg_s / rate_per_s
+        change = 1.0 - exp(-rate_per_s * tick_s)
+        moved_mg = (settled_mg - line_mg) * change
+        out_mg = out_per_s * (settled_mg * tick_s - moved_mg / rate_per_s)
+        in_mg = out_mg + moved_mg
+        if in_mg > 0.0:
+            self._take(in_mg, liquid=liquid_in, from_cartridge=shutoff_open)
+            share = in_mg / (line_mg + in_mg)
+            self._line_liquid += ((1.0 if liquid_in else 0.0) - self._line_liquid) * share
+        else:  # Nothing flows back through the valve; a negative inflow is rounding.
+            out_mg -= in_mg
+            in_mg = 0.0
+        self._line_mg = line_mg + in_mg - out_mg
+        return out_mg
+
+    def _move_exhaust(self, arriving_mg_s: float) -> None:
+        parameters = self.parameters
+        flow_mg_s = self.needle_flow_mg_s
+        flow_mg_s += (arriving_mg_s - flow_mg_s) * self._exhaust_step
+        if flow_mg_s < FLOW_MIN_MG_S:
+            flow_mg_s = 0.0
+        self.needle_flow_mg_s = flow_mg_s
+        opening = max(self.exhaust_open_fraction, EXHAUST_OPENING_MIN)
+        relative = flow_mg_s / (parameters.orifice_flow_mg_s * opening)
+        pressure_bar = ATMOSPHERE_BAR + parameters.exhaust_drop_bar * relative * relative
+        if pressure_bar > parameters.relief_pressure_bar:
+            # The relief valve passes the rest into the room, past the flow sensor.
+            pressure_bar = parameters.relief_pressure_bar
+            excess = (pressure_bar - ATMOSPHERE_BAR) / parameters.exhaust_drop_bar
+            self.exhaust_flow_mg_s = parameters.orifice_flow_mg_s * opening * sqrt(excess)
+        else:
+            self.exhaust_flow_mg_s = flow_mg_s
+        self.exhaust_pressure_bar = pressure_bar
+        self.saturation_temp_c = self.cartridge.gas.saturation_temp_c(pressure_bar)
+
+    def _refill_feed(self) -> None:
+        missing_mg = self.parameters.feed_capacity_mg - self._feed_mg
+        moved_mg = min(missing_mg, 1e3 * self.cartridge.mass_g)
+        self._take(moved_mg, liquid=False, from_cartridge=True)
+        self._feed_mg += moved_mg
+
+    def _take(self, amount_mg: float, *, liquid: bool, from_cartridge: bool) -> None:
+        if not from_cartridge:
+            self._feed_mg -= amount_mg
+            return
+        self.cartridge.mass_g -= 1e-3 * amount_mg
+        if liquid:
+            self._liquid_drawn_mg += amount_mg
+        else:
+            self._vapour_drawn_mg += amount_mg
+
+    def _move_cartridge(self, duration_s: float) -> None:
+        """Cool the cartridge by what left it since the last call, and wet or warm the hub."""
+        parameters = self.parameters
+        self.cartridge.update(
+            duration_s,
+            liquid_drawn_g=1e-3 * self._liquid_drawn_mg,
+            vapour_drawn_g=1e-3 * self._vapour_drawn_mg,
+        )
+        self._liquid_drawn_mg = 0.0
+        self._vapour_drawn_mg = 0.0
+        if self._orifice_mg_s > FLOWING_MG_S:
+            self._wet += (1.0 - self._wet) * (1.0 - exp(-duration_s / parameters.wetting_s))
+        else:
+            self._wet *= exp(-duration_s / parameters.hub_warming_s)
+        self._see_cartridge()
+
+    def _see_cartridge(self) -> None:
+        """Take over what follows from a changed cartridge or gas."""
+        gas = self.cartridge.gas
+        self.saturation_temp_c = gas.saturation_temp_c(self.exhaust_pressure_bar)
+        at_tip_j_g = gas.exhaust_vapour_enthalpy_j_g(self.saturation_temp_c)
+        self._heat_j_g = at_tip_j_g - self.cartridge.liquid_heat_j_g

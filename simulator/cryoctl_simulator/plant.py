@@ -1,0 +1,239 @@
+"""The simulated probe's hardware: gas path, tip, tissue, skin and battery, in steps of 10 ms.
+
+Fast states (valve, line, exhaust, tip) move every tick by exponential steps, which are stable at
+any step and keep the tip between the temperatures it is coupled to. Slow states (ice, skin,
+battery, cartridge) move every tenth tick by what the fast ones handed over. Nothing here knows
+about sensors, firmware or messages.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass
+from math import exp, pi
+from typing import Any, Final
+
+from cryoctl_protocol.peer import TruthSample
+from cryoctl_simulator.battery import Battery
+from cryoctl_simulator.gas_path import GasPath
+from cryoctl_simulator.plant_parameters import PlantParameters
+from cryoctl_simulator.scenario import Scenario
+from cryoctl_simulator.tissue import Tissue
+
+TICK_S: Final = 0.01
+SLOW_TICKS: Final = 10
+VAPOUR_COOLING_SHARE: Final = 0.03  # of the liquid's heat that vapour alone takes up, assumed
+# Cold vapour takes up 0.85 J/gK (CoolProp) times the share exchanged before it leaves: 0.05, set so
+# that vapour alone leaves the tip near -10 C.
+EXHAUST_VAPOUR_J_G_K: Final = 0.0425
+AIR_W_MM2_K: Final = 15e-6  # still air and frost on a bare needle, assumed
+NEAR_SATURATION_K: Final = 1e-3
+
+
+@dataclass(slots=True)
+class Actuators:
+    """What drives the plant during one tick; its owner changes it in place.
+
+    Attributes:
+        valve: Opening asked for, 0 to 1 (mean of a fast pulse width).
+        shutoff_open: Second valve, upstream.
+        tip_heater: Share of full power, 0 to 1.
+        skin_warmer: Share of full power, 0 to 1.
+    """
+
+    valve: float = 0.0
+    shutoff_open: bool = False
+    tip_heater: float = 0.0
+    skin_warmer: float = 0.0
+
+
+class Plant(GasPath):
+    """The hardware of one probe in one scenario.
+
+    It is a gas path with a needle at its end: inheritance, because many attributes of the path are
+    read or set from outside every tick.
+
+    Faults are plain attributes, neutral as they stand: ``valve_held``, ``heater_held`` (None or a
+    stuck value), ``shutoff_stuck`` (None, or stuck open or closed), ``orifice_open_fraction``,
+    ``exhaust_open_fraction``, ``supply_leak_mg_s`` (at 50 bar, between shut-off and valve),
+    ``tip_leak_fraction`` (of the flow, into the tissue), ``vapour_draw``, ``contact`` (1 tissue,
+    0 air), ``cartridge_temp_c``, ``battery.sag_mv``. Methods: ``set_valve_lag``, ``drain_to``,
+    ``change_gas``.
+    """
+
+    __slots__ = (
+        "_air_w_k",
+        "_skin_body_c",
+        "_slow_ticks_left",
+        "_tip_2_step",
+        "_tip_sum_c",
+        "battery",
+        "battery_mv",
+        "contact",
+        "heat_w",
+        "heater_held",
+        "scenario",
+        "skin_temp_c",
+        "tip_2_temp_c",
+        "tip_temp_c",
+        "tissue",
+    )
+
+    def __init__(
+        self, parameters: PlantParameters, scenario: Scenario, *, tick_s: float = TICK_S
+    ) -> None:
+        """Set up a probe at rest in its scenario.
+
+        Args:
+            parameters: The hardware.
+            scenario: What surrounds it.
+            tick_s: Step; other than 10 ms only to check how little the step matters.
+        """
+        super().__init__(parameters, scenario, tick_s)
+        self.scenario = scenario
+        table = scenario.tissue
+        self.tissue = Tissue(
+            table.properties(),
+            needle_od_mm=parameters.needle_od_mm,
+            active_length_mm=parameters.active_length_mm,
+        )
+        self.contact = 0.0 if table.preset == "air" else 1.0
+        surface_mm2 = pi * parameters.needle_od_mm * parameters.active_length_mm
+        self._air_w_k = AIR_W_MM2_K * surface_mm2 * parameters.needles
+        self.heater_held: float | None = None
+        start_c = self.tissue.temp_c if self.contact > 0.0 else scenario.ambient_temp_c
+        self.tip_temp_c = start_c
+        self.tip_2_temp_c = start_c
+        self._tip_2_step = 1.0 - exp(-tick_s / parameters.tip_2_lag_s)
+        self._tip_sum_c = 0.0
+        self.heat_w = 0.0
+        # A bench has no patient: its "skin" is as cold as what the needle lies in.
+        self._skin_body_c = min(parameters.skin_temp_c, start_c)
+        self.skin_temp_c = self._skin_body_c
+        self.battery = Battery(parameters, scenario.battery_charge)
+        self.battery_mv = self.battery.voltage_mv
+        self._slow_ticks_left = SLOW_TICKS
+
+    @property
+    def ice_radius_mm(self) -> float:
+        """Radius of the ice at the middle of each needle; 0 without ice."""
+        return self.tissue.radius_mm
+
+    @property
+    def radius_minus20_mm(self) -> float:
+        """Radius of the -20 C isotherm; 0 where the needle is warmer."""
+        return self.tissue.radius_minus20_mm
+
+    @property
+    def ice_volume_mm3(self) -> float:
+        """Ice around all needles."""
+        return self.tissue.volume_mm3 * self.parameters.needles
+
+    def step(self, actuators: Actuators) -> None:
+        """Move everything by one tick with ``actuators`` held."""
+        self._move_gas(actuators.valve, actuators.shutoff_open)
+        self._move_tip(actuators.tip_heater if self.heater_held is None else self.heater_held)
+        self._slow_ticks_left -= 1
+        if self._slow_ticks_left == 0:
+            self._slow_ticks_left = SLOW_TICKS
+            self._move_slow(actuators)
+
+    def _move_tip(self, heater: float) -> None:
+        """Let the tip relax towards the weighted mean of heater, tissue, air and boiling gas."""
+        parameters = self.parameters
+        tissue = self.tissue
+        contact = self.contact
+        tip_c = self.tip_temp_c
+        saturation_c = self.saturation_temp_c
+        weight_w_k = contact * tissue.conductance_w_k * parameters.needles
+        power_w = weight_w_k * tissue.boundary_temp_c + heater * parameters.tip_heater_w
+        if contact < 1.0:
+            air_w_k = (1.0 - contact) * self._air_w_k
+            weight_w_k += air_w_k
+            power_w += air_w_k * self.scenario.ambient_temp_c
+        flow_g_s = 1e-3 * self._orifice_mg_s * (1.0 - self.tip_leak_fraction)
+        if flow_g_s > 0.0:
+            wet = self._wet * (
+                VAPOUR_COOLING_SHARE + (1.0 - VAPOUR_COOLING_SHARE) * self._line_liquid
+            )
+            supply_w = flow_g_s * wet * self._heat_j_g
+            difference_k = tip_c - saturation_c
+            boiling_w_k = parameters.tip_boiling_w_k
+            if supply_w > 0.0 and difference_k > NEAR_SATURATION_K:
+                boiling_w_k = (
+                    supply_w * (1.0 - exp(-boiling_w_k * difference_k / supply_w)) / difference_k
+                )
+            elif supply_w <= 0.0:
+                boiling_w_k = 0.0
+            boiling_w_k += flow_g_s * EXHAUST_VAPOUR_J_G_K
+            weight_w_k += boiling_w_k
+            power_w += boiling_w_k * saturation_c
+        settled_c = power_w / weight_w_k
+        keep = exp(-weight_w_k * self._tick_s / parameters.tip_capacity_j_k)
+        after_c = settled_c + (tip_c - settled_c) * keep
+        # Vapour condenses on a tip colder than its saturation temperature much faster than a tick.
+        after_c = max(after_c, saturation_c)
+        self.tip_temp_c = after_c
+        self._tip_sum_c += tip_c + after_c
+        self.tip_2_temp_c += self._tip_2_step * (
+            after_c
+            + parameters.tip_2_shaft_fraction * (self.skin_temp_c - after_c)
+            - self.tip_2_temp_c
+        )
+
+    def _move_slow(self, actuators: Actuators) -> None:
+        parameters = self.parameters
+        duration_s = SLOW_TICKS * self._tick_s
+        tip_mean_c = 0.5 * self._tip_sum_c / SLOW_TICKS
+        self._tip_sum_c = 0.0
+        tissue = self.tissue
+        heat_w = self.contact * tissue.conductance_w_k * (tissue.boundary_temp_c - tip_mean_c)
+        self.heat_w = heat_w * parameters.needles
+        # A needle that touches nothing leaves the tissue to itself.
+        touched_c = self.tip_temp_c if self.contact > 0.0 else tissue.temp_c
+        tissue.update(duration_s, tip_temp_c=touched_c, heat_j=heat_w * duration_s)
+        self._move_cartridge(duration_s)
+
+        warmer_w = actuators.skin_warmer * parameters.skin_warmer_w
+        to_body_w_k = parameters.skin_to_body_w_k
+        to_shaft_w_k = parameters.skin_to_shaft_w_k
+        weight_w_k = to_body_w_k + to_shaft_w_k
+        settled_c = to_body_w_k * self._skin_body_c + to_shaft_w_k * tip_mean_c + warmer_w
+        settled_c /= weight_w_k
+        keep = exp(-weight_w_k * duration_s / parameters.skin_capacity_j_k)
+        self.skin_temp_c = settled_c + (self.skin_temp_c - settled_c) * keep
+
+        heater = actuators.tip_heater if self.heater_held is None else self.heater_held
+        load_w = parameters.electronics_w + warmer_w + heater * parameters.tip_heater_w
+        load_w += actuators.valve * parameters.valve_w
+        self.battery.update(duration_s, load_w)
+        self.battery_mv = self.battery.voltage_mv
+
+    def truth(self) -> TruthSample:
+        """Return what is really so, for recordings."""
+        return TruthSample(
+            tip_temp_c=self.tip_temp_c,
+            saturation_temp_c=self.saturation_temp_c,
+            ice_radius_mm=self.ice_radius_mm,
+            radius_minus20_mm=self.radius_minus20_mm,
+            ice_volume_mm3=self.ice_volume_mm3,
+            liquid_g=self.liquid_g,
+            vented_g=self.vented_g,
+            exhaust_pressure_bar=self.exhaust_pressure_bar,
+            cartridge_temp_c=self.cartridge_temp_c,
+            skin_temp_c=self.skin_temp_c,
+            heat_w=self.heat_w,
+        )
+
+    def save(self) -> bytes:
+        """Return the whole state; valid for this version of the program only."""
+        return pickle.dumps({name: getattr(self, name) for name in _STATE})
+
+    def load(self, data: bytes) -> None:
+        """Take over a state that ``save`` returned."""
+        state: dict[str, Any] = pickle.loads(data)
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+_STATE: Final = (*GasPath.__slots__, *Plant.__slots__)

@@ -1,0 +1,68 @@
+"""Hardware figures of the simulated probe: the tables [probe] and [plant] of a probe profile."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cryoctl_simulator.gas import GasName
+
+Positive = Annotated[float, Field(gt=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class PlantParameters(BaseModel):
+    """One probe's hardware; where a figure comes from is written beside it in the profile file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    gas: GasName
+    needles: Annotated[int, Field(ge=1, le=9)]
+    needle_od_mm: Positive
+    active_length_mm: Positive
+
+    cartridge_fill_g: Positive
+    cartridge_volume_ml: Positive
+    cartridge_steel_g: Positive
+    cartridge_heat_transfer_w_k: Positive
+    feed_capacity_mg: Positive
+    line_capacity_mg: Positive
+    valve_flow_factor: Positive
+    valve_lag_s: Positive
+    orifice_flow_mg_s: Positive
+    exhaust_drop_bar: Positive
+    exhaust_lag_s: Positive
+    relief_pressure_bar: Positive
+    tip_capacity_j_k: Positive
+    tip_boiling_w_k: Positive
+    wetting_s: Positive
+    hub_warming_s: Positive
+    tip_heater_w: Positive
+    tip_2_shaft_fraction: Fraction
+    tip_2_lag_s: Positive
+    skin_temp_c: float
+    skin_capacity_j_k: Positive
+    skin_to_body_w_k: Positive
+    skin_to_shaft_w_k: Positive
+    skin_warmer_w: Positive
+    battery_capacity_mah: Positive
+    battery_resistance_ohm: Positive
+    electronics_w: Positive
+    valve_w: Positive
+
+
+def plant_parameters(profile_text: str) -> PlantParameters:
+    """Read the plant of a profile from its TOML text."""
+    profile = tomllib.loads(profile_text)
+    probe = profile["probe"]
+    geometry = {key: probe[key] for key in ("gas", "needles", "needle_od_mm", "active_length_mm")}
+    return PlantParameters.model_validate({**geometry, **profile["plant"]})
+
+
+def shipped_plant_parameters(profile_id: str) -> PlantParameters:
+    """Return the plant of a profile that comes with cryoctl, such as ``n2o-20g``."""
+    folder = files("cryoctl_protocol").joinpath("profiles")
+    return plant_parameters(folder.joinpath(f"{profile_id}.toml").read_text(encoding="utf-8"))

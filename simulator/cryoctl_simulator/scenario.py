@@ -1,0 +1,161 @@
+"""What surrounds the probe in a simulation: tissue, nerve, room, cartridge. Files are TOML."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cryoctl_protocol.toml_text import load_toml
+from cryoctl_simulator.tissue import TissueProperties
+
+TissueName = Literal["muscle", "nerve_in_fat", "gel_22c", "water", "air"]
+
+# Conductivity, density, heat capacity and perfusion of muscle and fat: IT'IS tissue database v4,
+# rounded, from memory; frozen values, 250 kJ/kg (75 % water; pure fat about 60) and freezing from
+# -1 to -8 C: usual modelling choices; gel freezes like water. All are starting values, none is
+# calibrated to a patient.
+TISSUES: Final[dict[TissueName, TissueProperties]] = {
+    "muscle": TissueProperties(
+        conductivity=0.5,
+        conductivity_frozen=2.0,
+        density=1050.0,
+        heat_capacity=3600.0,
+        heat_capacity_frozen=1800.0,
+        latent_heat=250e3,
+        freezing_starts_c=-1.0,
+        freezing_ends_c=-8.0,
+        perfusion_w_m3_k=2500.0,
+        temp_c=37.0,
+    ),
+    # A nerve in fat: the needle sees mostly fat, with some nerve and fascia.
+    "nerve_in_fat": TissueProperties(
+        conductivity=0.27,
+        conductivity_frozen=0.6,
+        density=940.0,
+        heat_capacity=2600.0,
+        heat_capacity_frozen=1800.0,
+        latent_heat=100e3,
+        freezing_starts_c=-1.0,
+        freezing_ends_c=-8.0,
+        perfusion_w_m3_k=2500.0,
+        temp_c=36.0,
+    ),
+    "gel_22c": TissueProperties(
+        conductivity=0.56,
+        conductivity_frozen=2.2,
+        density=1000.0,
+        heat_capacity=4100.0,
+        heat_capacity_frozen=2050.0,
+        latent_heat=320e3,
+        freezing_starts_c=0.0,
+        freezing_ends_c=-0.3,
+        perfusion_w_m3_k=0.0,
+        temp_c=22.0,
+    ),
+    # Free convection around the ice is expressed as a perfusion: about 300 W/m2K (assumed).
+    "water": TissueProperties(
+        conductivity=0.56,
+        conductivity_frozen=2.2,
+        density=1000.0,
+        heat_capacity=4200.0,
+        heat_capacity_frozen=2050.0,
+        latent_heat=334e3,
+        freezing_starts_c=0.0,
+        freezing_ends_c=-0.3,
+        perfusion_w_m3_k=160e3,
+        temp_c=22.0,
+    ),
+    # The needle touches nothing (contact 0); the values serve once a fault lowers it into tissue.
+    "air": TissueProperties(
+        conductivity=0.5,
+        conductivity_frozen=2.0,
+        density=1050.0,
+        heat_capacity=3600.0,
+        heat_capacity_frozen=1800.0,
+        latent_heat=250e3,
+        freezing_starts_c=-1.0,
+        freezing_ends_c=-8.0,
+        perfusion_w_m3_k=0.0,
+        temp_c=22.0,
+    ),
+}
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class TissueTable(_Table):
+    """Table ``[tissue]``."""
+
+    preset: TissueName = "muscle"
+    temp_c: Annotated[float, Field(ge=0.0, le=45.0)] | None = None
+    """Undisturbed temperature; the preset's own when absent."""
+    perfusion_kw_m3_k: Annotated[float, Field(ge=0.0, le=200.0)] | None = None
+    """Heat brought by blood: flow x density x heat capacity."""
+
+    def properties(self) -> TissueProperties:
+        """Return the preset with this table's own temperature and perfusion."""
+        preset = TISSUES[self.preset]
+        perfusion = self.perfusion_kw_m3_k
+        return TissueProperties(
+            conductivity=preset.conductivity,
+            conductivity_frozen=preset.conductivity_frozen,
+            density=preset.density,
+            heat_capacity=preset.heat_capacity,
+            heat_capacity_frozen=preset.heat_capacity_frozen,
+            latent_heat=preset.latent_heat,
+            freezing_starts_c=preset.freezing_starts_c,
+            freezing_ends_c=preset.freezing_ends_c,
+            perfusion_w_m3_k=preset.perfusion_w_m3_k if perfusion is None else 1e3 * perfusion,
+            temp_c=preset.temp_c if self.temp_c is None else self.temp_c,
+        )
+
+
+class NerveTable(_Table):
+    """Table ``[nerve]``: where the nerve runs; recorded with a run."""
+
+    distance_mm: Annotated[float, Field(ge=0.0, le=20.0)] = 1.0
+    """From the needle's axis to the nerve's."""
+    length_mm: Annotated[float, Field(gt=0.0, le=100.0)] = 8.0
+    """Stretch of nerve beside the active length."""
+
+
+class CartridgeTable(_Table):
+    """Table ``[cartridge]``."""
+
+    fill_g: Annotated[float, Field(ge=0.0, le=16.5)] | None = None
+    """Gas in the cartridge; a full one of the probe when absent."""
+    temp_c: Annotated[float, Field(ge=-10.0, le=50.0)] | None = None
+    """The room's when absent."""
+    orientation: Literal["liquid", "vapour"] = "liquid"
+    """What is at the outlet; held the wrong way up it draws vapour, which hardly cools."""
+
+
+class Scenario(_Table):
+    """One scenario file."""
+
+    title: str = "muscle at 37 C, full cartridge, room at 22 C"
+    ambient_temp_c: Annotated[float, Field(ge=5.0, le=40.0)] = 22.0
+    battery_charge: Annotated[float, Field(ge=0.0, le=1.0)] = 0.95
+    tissue: TissueTable = TissueTable()
+    nerve: NerveTable = NerveTable()
+    cartridge: CartridgeTable = CartridgeTable()
+
+
+def load_scenario(text: str, source: str) -> Scenario:
+    """Read a scenario from TOML ``text``; raises ``FileError`` with file and line."""
+    return load_toml(text, source, Scenario)
+
+
+def shipped_scenarios() -> dict[str, str]:
+    """Return the text of every scenario that comes with the simulator, by name."""
+    folder = files("cryoctl_simulator").joinpath("scenarios")
+    found = {
+        entry.name.removesuffix(".toml"): entry.read_text(encoding="utf-8")
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    }
+    return dict(sorted(found.items()))

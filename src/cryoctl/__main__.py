@@ -1,0 +1,5 @@
+"""Run the command line: ``python -m cryoctl``."""
+
+from cryoctl.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""Why a probe must not be armed now: the full list of reasons, none hiding another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from cryoctl.sample import Sample
+from cryoctl.treatment import Treatment
+from cryoctl_protocol.codes import DeviceState, Sensor, Trip
+from cryoctl_protocol.profile import Limits, Profile
+
+RESERVE: Final = 1.2  # SR-22: gas for the whole treatment and 20 % more.
+LEAK_TEST_LIFE_S: Final = 1800.0  # SR-19
+
+
+class Blocker(NamedTuple):
+    """One reason why ARM is not possible now: requirement, value seen, limit, what to do."""
+
+    id: str
+    value: str
+    limit: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ArmingView:
+    """What the reasons are judged by.
+
+    Attributes:
+        sample: Fresh telemetry, or None.
+        probe_profile_hash: By the probe's HELLO.
+        leak_test_age_s: Since a passed leak test of this probe in this session, or None.
+        cartridge_g: Fill by the operator's word; None is a new cartridge.
+        gas_used_g: By the host's ledger since connecting.
+        recording: True while records are kept.
+    """
+
+    treatment: Treatment
+    profile: Profile
+    sample: Sample | None
+    probe_profile_hash: int
+    leak_test_age_s: float | None
+    cartridge_g: float | None
+    gas_used_g: float
+    recording: bool
+
+
+def planned_gas_g(treatment: Treatment, limits: Limits) -> float:
+    """Return the gas a whole treatment needs at the profile's planning figure."""
+    plan = treatment.cycles
+    return plan.count * (plan.hold_s + limits.reach_s_max) * limits.gas_use_mg_s / 1000.0
+
+
+def arm_blockers(view: ArmingView) -> list[Blocker]:
+    """Return every reason why ARM is refused."""
+    if view.sample is None:
+        return [Blocker("SR-03", "stale", "fresh", "no fresh telemetry")]
+    return [
+        *_session_reasons(view),
+        *_gas_reasons(view, view.sample),
+        *_probe_reasons(view.profile.limits, view.sample),
+    ]
+
+
+def _session_reasons(view: ArmingView) -> Iterator[Blocker]:
+    ours = view.profile.hash32
+    if view.probe_profile_hash != ours:
+        yield Blocker(
+            "SR-28",
+            f"{view.probe_profile_hash:08x}",
+            f"{ours:08x}",
+            "the probe's profile is not the one of this treatment",
+        )
+    age_s = view.leak_test_age_s
+    if age_s is None:
+        yield Blocker("SR-19", "none", "within 30 min", "no passed leak test")
+    elif age_s > LEAK_TEST_LIFE_S:
+        yield Blocker("SR-19", f"{age_s / 60.0:.0f} min", "within 30 min", "leak test too old")
+    if not view.recording:
+        yield Blocker("SR-33", "failed", "recording", "the recording is not working")
+
+
+def _gas_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:
+    limits = view.profile.limits
+    pressure_bar = sample.supply_pressure_bar
+    if pressure_bar is not None and pressure_bar > limits.pressure_warn_bar:
+        yield Blocker(
+            "SR-18",
+            f"{pressure_bar:.1f} bar",
+            f"{limits.pressure_warn_bar:.1f} bar",
+            "supply pressure too high: let the cartridge cool",
+        )
+    if pressure_bar is not None and pressure_bar < limits.pressure_low_bar:
+        yield Blocker(
+            "SR-22",
+            f"{pressure_bar:.1f} bar",
+            f"{limits.pressure_low_bar:.1f} bar",
+            "supply pressure too low: change or warm the cartridge",
+        )
+    fill_g = limits.cartridge_fill_g if view.cartridge_g is None else view.cartridge_g
+    usable_g = fill_g * limits.cartridge_usable_fraction - view.gas_used_g
+    need_g = RESERVE * planned_gas_g(view.treatment, limits)
+    if usable_g < need_g:
+        yield Blocker(
+            "SR-22",
+            f"{usable_g:.1f} g usable",
+            f"{need_g:.1f} g",
+            "not enough gas for all cycles: fewer cycles, a shorter hold or a new cartridge",
+        )
+
+
+def _probe_reasons(limits: Limits, sample: Sample) -> Iterator[Blocker]:
+    battery_v, battery_min_v = sample.battery_v, limits.battery_min_mv / 1000.0
+    if battery_v is not None and battery_v < battery_min_v:
+        yield Blocker(
+            "SR-36",
+            f"{battery_v:.2f} V",
+            f"{battery_min_v:.2f} V",
+            "battery too low: charge the handpiece",
+        )
+    if sample.tip_temp_c is None:
+        yield Blocker("SR-11", "none", "fitted", "no tip sensor: nothing could be controlled by")
+    if sample.open_circuit & Sensor.TIP:
+        yield Blocker("SR-11", "open", "connected", "tip sensor open")
+    if sample.state in (DeviceState.SAFE, DeviceState.FAULT):
+        yield Blocker("SR-27", Trip(sample.trip).name, "none", "the probe holds a trip: clear it")

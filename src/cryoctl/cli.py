@@ -1,0 +1,118 @@
+"""The command line: names the commands, turns expected errors into one message and an exit code.
+
+Commands are imported only when they run, so that ``cryoctl --help`` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from typing import Any, Final, NamedTuple
+
+import click
+
+from cryoctl import __version__
+
+EXIT_USAGE: Final = 2
+EXIT_LINK: Final = 3
+EXIT_INTERNAL: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+
+class LazyCommand(NamedTuple):
+    """Where a command's code is, and its line in the list of commands."""
+
+    place: str
+    summary: str
+
+
+_COMMANDS: Final = {
+    "run": LazyCommand("command_run:run", "Drive a freeze/thaw treatment on a probe."),
+    "plan": LazyCommand("command_plan:plan", "Show a treatment's timeline; moves nothing."),
+    "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
+    "config": LazyCommand("command_config:config", "Check, explain and show files."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the commands in the order in which people meet them."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command; None if there is none of this name."""
+        found = _COMMANDS.get(cmd_name)
+        if found is None:
+            return None
+        module, _, attribute = found.place.partition(":")
+        command: click.Command = getattr(importlib.import_module(f"cryoctl.{module}"), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.summary) for name, command in _COMMANDS.items()])
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="cryoctl")
+def app() -> None:
+    """Freeze/thaw cycles of a handheld cryoprobe: controller and simulator.
+
+    Without a command, runs the built-in three-cycle treatment on the simulated probe. Development
+    and research software; not a medical device.
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code of the outcome."""
+    arguments = sys.argv[1:] or ["run"]
+    if arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
+        arguments.insert(0, "run")
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command line with ``arguments``; return the exit code."""
+    try:
+        outcome: Any = app.main(arguments, prog_name="cryoctl", standalone_mode=False)
+    except click.Abort:
+        return EXIT_INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()  # The reader has gone; there is nobody to tell.
+        return EXIT_USAGE
+    except Exception as error:  # noqa: BLE001  # The last door: nothing may leave without a code.
+        return _explain(error)
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _explain(error: Exception) -> int:
+    """Print what a user can do about ``error``; return the exit code."""
+    from cryoctl.recording import RecordingError
+    from cryoctl_protocol.peer import AddressError, LinkError
+    from cryoctl_protocol.profile import ProfileError
+    from cryoctl_protocol.toml_text import FileError
+
+    if isinstance(error, FileError):
+        click.echo(str(error), err=True)
+        return EXIT_USAGE
+    if isinstance(error, AddressError | ProfileError | RecordingError):
+        click.echo(f"cryoctl: {error}", err=True)
+        return EXIT_USAGE
+    if isinstance(error, LinkError):
+        click.echo(f"cryoctl: {error}", err=True)
+        return EXIT_LINK
+    if isinstance(error, OSError):
+        click.echo(f"cryoctl: {error.filename or ''}: {error.strerror or error}", err=True)
+        return EXIT_USAGE
+    traceback.print_exception(error)
+    click.echo("cryoctl: internal error; the lines above help to find it", err=True)
+    return EXIT_INTERNAL

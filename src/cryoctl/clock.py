@@ -1,0 +1,59 @@
+"""The only reader of the machine's clocks; everything else is given the time."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Final
+
+SPEED_SHORTFALL_MAX: Final = 0.05
+_JUDGE_AFTER_S: Final = 1.0
+
+
+def monotonic_s() -> float:
+    """Return seconds of a clock that never jumps."""
+    return time.monotonic()
+
+
+def cpu_s() -> float:
+    """Return seconds of processor time this process has used."""
+    return time.process_time()
+
+
+def utc_now() -> datetime:
+    """Return the time of day, for people."""
+    return datetime.now(tz=UTC)
+
+
+class SpeedMissedError(Exception):
+    """The machine cannot keep the speed asked for; carries the rate it did reach."""
+
+    def __init__(self, asked: float, achieved: float) -> None:
+        super().__init__(
+            f"--speed {asked:g} cannot be kept on this machine: {achieved:.1f} x achieved; "
+            f"ask for less, or for --speed max"
+        )
+        self.achieved = achieved
+
+
+class Pacer:
+    """Holds virtual time back to ``speed`` times the wall's, and says when it falls behind."""
+
+    def __init__(self, speed: float) -> None:
+        self._speed = speed
+        self._start_s = monotonic_s()
+
+    def wait_until(self, now_s: float) -> None:
+        """Sleep until the wall has got to virtual ``now_s``.
+
+        Raises:
+            SpeedMissedError: Virtual time is more than 5 % behind, judged after one second.
+        """
+        elapsed_s = monotonic_s() - self._start_s
+        ahead_s = now_s / self._speed - elapsed_s
+        if ahead_s > 0.0:
+            time.sleep(ahead_s)
+        elif elapsed_s > _JUDGE_AFTER_S:
+            achieved = now_s / elapsed_s
+            if achieved < self._speed * (1.0 - SPEED_SHORTFALL_MAX):
+                raise SpeedMissedError(self._speed, achieved)

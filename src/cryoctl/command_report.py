@@ -1,0 +1,27 @@
+"""``cryoctl report``: the HTML report and the picture of a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from cryoctl.plots import cycle_svg
+from cryoctl.recording import load_recording
+from cryoctl.report import render_report
+
+
+@click.command()
+@click.argument("recording", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--out", type=click.Path(path_type=Path), help="HTML file; default: beside it.")
+@click.option("--picture", type=click.Path(path_type=Path), help="Write only the plot, as SVG.")
+def report(recording: Path, out: Path | None, picture: Path | None) -> None:
+    """Make one self-contained HTML file from a RECORDING (run.mcap)."""
+    loaded = load_recording(recording)
+    if picture is not None:
+        picture.write_text(cycle_svg(loaded, title=picture.stem), encoding="utf-8")
+        click.echo(f"wrote {picture}")
+        return
+    target = out or recording.with_name("report.html")
+    target.write_text(render_report(loaded, loaded.summary or {}), encoding="utf-8")
+    click.echo(f"wrote {target}")

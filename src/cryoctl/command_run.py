@@ -1,0 +1,164 @@
+"""``cryoctl run``: a treatment file goes in; a verdict, a recording and a report come out."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import IO, Final
+
+import click
+
+from cryoctl.clock import utc_now
+from cryoctl.command_options import settings_option, treatment_argument
+from cryoctl.files import choose_treatment, read_text
+from cryoctl.outcome import render_outcome
+from cryoctl.progress import make_progress
+from cryoctl.recording import load_recording
+from cryoctl.report import render_report
+from cryoctl.run import RunOptions, run_treatment
+from cryoctl.vendor import load_vendor_table
+from cryoctl_protocol.peer import DeviceUrl
+from cryoctl_protocol.profile import profile_names
+
+DEFAULT_SEED: Final = 1
+SPEED_MAX: Final = 1000.0
+
+
+class Speed(click.ParamType[float | None]):
+    """``max``, or a factor such as ``1``, ``10x``."""
+
+    name = "speed"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Return the factor, or None for ``max``."""
+        if value == "max":
+            return None
+        try:
+            speed = float(str(value).removesuffix("x"))
+        except ValueError:
+            speed = 0.0
+        if not 0.0 < speed <= SPEED_MAX:
+            self.fail(f"{value!r} is neither max nor a factor from 0 to {SPEED_MAX:g}", param, ctx)
+        return speed
+
+
+@click.command()
+@treatment_argument
+@click.option("--device", default="sim:", show_default=True, metavar="URL", help="Where it is.")
+@click.option("--speed", type=Speed(), default="max", show_default=True, help="Times real time.")
+@click.option("--cycles", type=click.IntRange(1, 10), help="Same as --set cycles.count=N.")
+@settings_option
+@click.option("--scenario", metavar="FILE", help="Tissue, ambient and cartridge to simulate.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the simulated noise.")
+@click.option("--fault", "faults", multiple=True, metavar="ID@WHEN", help="Fault to simulate.")
+@click.option("--vendor", type=click.Path(path_type=Path), help="Table of the maker's messages.")
+@click.option("--cartridge-g", type=click.FloatRange(0.1, 100.0), help="Gas in the cartridge, g.")
+@click.option("--bench-waiver", default="", metavar="REASON", help="Command a bare device.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of this run.")
+@click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
+def run(
+    treatment: Path | None,
+    device: str,
+    speed: float | None,
+    cycles: int | None,
+    settings: tuple[str, ...],
+    scenario: str | None,
+    seed: int | None,
+    faults: tuple[str, ...],
+    vendor: Path | None,
+    cartridge_g: float | None,
+    bench_waiver: str,
+    out: Path | None,
+    wants_json: bool,
+) -> int:
+    """Drive the freeze/thaw cycles of a TREATMENT file on a probe.
+
+    Without a file, the built-in treatment of the device's profile runs. Exit codes: 0 pass, 1 not
+    effective or failed, 2 usage or file, 3 device or link, 4 safety trip, 130 interrupted.
+    """
+    if cycles is not None:
+        settings = (*settings, f"cycles.count={cycles}")
+    url = DeviceUrl.parse(device)
+    named = url.path if url.path in profile_names() else None
+    chosen = choose_treatment(treatment, settings, named)
+    url = _complete(url, chosen.treatment.profile, scenario, seed, faults)
+    vendor_text = None if vendor is None else read_text(vendor)
+    folder = _folder(out, chosen.treatment.profile)
+    options = RunOptions(
+        treatment=chosen.treatment,
+        treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
+        device=url,
+        folder=folder,
+        seed=None if url.get("seed") is None else int(url.get("seed") or 0),
+        speed=speed,
+        files=() if vendor_text is None else ((str(vendor), vendor_text),),
+        vendor=None if vendor_text is None else load_vendor_table(vendor_text, str(vendor)),
+        cartridge_g=cartridge_g,
+        bench_waiver=bench_waiver,
+    )
+    stream: IO[str] = sys.stderr if wants_json else sys.stdout
+    with make_progress(stream) as progress:
+        result = run_treatment(options, progress)
+    summary = result.summary
+    text = summary.model_dump_json(indent=2)
+    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+    report = folder / "report.html"
+    report.write_text(
+        render_report(load_recording(result.recording), summary.model_dump(mode="json")),
+        encoding="utf-8",
+    )
+    if wants_json:
+        click.echo(text)
+    stream.write(render_outcome(summary, report, program_name(), colour=stream.isatty()))
+    stream.flush()
+    return summary.exit_code
+
+
+def program_name() -> str:
+    """Return what a user types in this shell to call this program."""
+    if shutil.which("cryoctl"):
+        return "cryoctl"
+    called = Path(sys.argv[0])
+    if called.name != "cryoctl":
+        return f"{Path(sys.executable).name} -m cryoctl"
+    try:
+        return str(called.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(called)
+
+
+def _complete(
+    url: DeviceUrl, profile: str, scenario: str | None, seed: int | None, faults: tuple[str, ...]
+) -> DeviceUrl:
+    """Return the address with everything that the options say about a simulated device."""
+    if url.scheme != "sim":
+        if scenario is not None or seed is not None or faults:
+            raise click.UsageError(
+                "--scenario, --seed and --fault are for simulated devices (sim:)"
+            )
+        return url
+    if not url.path:
+        url = DeviceUrl(url.scheme, profile, url.params)
+    if seed is not None or url.get("seed") is None:
+        url = url.with_params(("seed", str(DEFAULT_SEED if seed is None else seed)))
+    if scenario is not None:
+        url = url.with_params(("scenario", scenario))
+    return url.with_params(*(("fault", fault) for fault in faults))
+
+
+def _folder(out: Path | None, profile: str) -> Path:
+    """Return a folder for this run that holds no other run."""
+    if out is not None:
+        if (out / "run.mcap").exists():
+            raise click.UsageError(f"{out} already holds a run; give another --out")
+        return out
+    stem = f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
+    folder = Path("runs") / stem
+    number = 1
+    while folder.exists():
+        number += 1
+        folder = Path("runs") / f"{stem}-{number}"
+    return folder

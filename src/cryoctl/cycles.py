@@ -1,0 +1,80 @@
+"""What was measured in each freeze/thaw cycle, and the verdict it earns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+HOLD_FRACTION_MIN: Final = 0.90  # SR-13: share of the hold that must lie in the band.
+
+
+class Verdict(StrEnum):
+    """How a cycle or a run ended."""
+
+    PASS = "PASS"  # noqa: S105
+    NOT_EFFECTIVE = "NOT_EFFECTIVE"
+    FAIL = "FAIL"
+    SAFETY_TRIP = "SAFETY_TRIP"
+    ABORTED = "ABORTED"
+
+
+@dataclass(slots=True)
+class CycleRecord:
+    """One cycle as it happened; times are the controller's clock, None is "not got to".
+
+    Attributes:
+        index: From 1.
+        in_band_s: Time within the set-point band during the hold.
+        gas_used_g: From the flow sensor, over freeze and thaw.
+        verdict: None while the cycle runs.
+    """
+
+    index: int
+    setpoint_c: float
+    hold_planned_s: float
+    began_s: float
+    reached_s: float | None = None
+    freeze_ended_s: float | None = None
+    freed_s: float | None = None
+    tip_min_c: float | None = None
+    in_band_s: float = 0.0
+    gas_used_g: float = 0.0
+    verdict: Verdict | None = None
+    reason: str = ""
+
+    @property
+    def time_to_setpoint_s(self) -> float | None:
+        """From valve open to the band."""
+        return None if self.reached_s is None else self.reached_s - self.began_s
+
+    @property
+    def hold_s(self) -> float:
+        """How long the hold lasted."""
+        if self.reached_s is None or self.freeze_ended_s is None:
+            return 0.0
+        return self.freeze_ended_s - self.reached_s
+
+    @property
+    def hold_in_band_fraction(self) -> float:
+        """Share of the planned hold that lay in the band, at most 1."""
+        return min(1.0, self.in_band_s / self.hold_planned_s)
+
+    @property
+    def thaw_s(self) -> float | None:
+        """From the end of the freeze until the needle was free."""
+        if self.freed_s is None or self.freeze_ended_s is None:
+            return None
+        return self.freed_s - self.freeze_ended_s
+
+    def judge_freeze(self) -> None:
+        """Set the verdict that the freeze earned by SR-13; a trip later overrules it."""
+        if self.reached_s is None:
+            self.verdict = Verdict.NOT_EFFECTIVE
+            self.reason = self.reason or "set-point band not reached in time"
+        elif self.hold_in_band_fraction < HOLD_FRACTION_MIN:
+            self.verdict = Verdict.NOT_EFFECTIVE
+            self.reason = self.reason or "set-point band held for less than 90 % of the hold"
+        else:
+            self.verdict = Verdict.PASS
+            self.reason = ""

@@ -1,0 +1,378 @@
+"""The host's interlocks: first on every sample, most dangerous first, independent of the probe's.
+
+Every check is a list of early returns with one condition each: covering its branches covers its
+decisions. A check returns the first limit that is broken, or None.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from cryoctl.sample import Sample
+from cryoctl.saturation import saturation_temp_c
+from cryoctl_protocol.codes import DeviceState, Sensor, Trip
+from cryoctl_protocol.profile import Limits
+from cryoctl_protocol.wrapping import until_ms
+
+TIP_MIN_PLAUSIBLE_C: Final = -92.0  # SR-11: colder than N2O can make; a broken sensor.
+TIP_MAX_PLAUSIBLE_C: Final = 80.0  # SR-11
+BELOW_SATURATION_C: Final = 4.0  # SR-11: margin below the boiling point at exhaust pressure.
+STEP_MAX_C_PER_S: Final = 250.0  # SR-11: real rates reach 120 C/s at valve transitions.
+BAD_SAMPLES: Final = 3  # SR-11: this many of the last five.
+_FIVE_SAMPLES: Final = 0b11111
+FLOW_STOPPED_FRACTION: Final = 0.10  # SR-07: of nominal flow.
+FALLING_C_PER_S: Final = -1.0  # SR-07
+COLD_TIP_C: Final = -10.0  # Warmer than this a tip may cool by itself after an active thaw.
+CLOSE_MARGIN_S: Final = 0.3  # SR-07: beyond the profile's coast.
+LEAK_FRACTION: Final = 0.05  # SR-08: of nominal flow.
+LEAK_S: Final = 1.0  # SR-08
+STILL_C: Final = 0.05  # SR-12: a real sensor's noise moves more.
+STILL_S: Final = 1.0  # SR-12
+COOLING_PROOF_S: Final = 3.0  # A probe falls tens of degrees in this time.
+COOLING_PROOF_C: Final = 5.0
+SKIN_COLD_S: Final = 0.5  # SR-17
+FLOW_HIGH_FRACTION: Final = 1.30  # SR-20: of nominal flow.
+FLOW_HIGH_S: Final = 0.3  # SR-20
+REJECTS_MAX: Final = 5  # SR-23, within 1 s.
+HEATER_ENERGY_MARGIN_J: Final = 0.25  # Over the device's own budget, which trips first.
+VALVE_OPEN: Final = 0.05  # Duty from which a valve counts as open.
+_FILTER_TAU_S: Final = 0.3
+_RATE_SPAN_S: Final = 0.5
+
+
+class TripNotice(NamedTuple):
+    """A broken limit: what, the value seen, the limit, and their unit."""
+
+    trip: Trip
+    value: float
+    limit: float
+    unit: str
+
+
+@dataclass(slots=True)
+class Memory:
+    """What the checks must remember between samples."""
+
+    last_s: float | None = None
+    last_tip_c: float | None = None
+    last_device_ms: int = 0
+    bad_history: int = 0
+    tip_good: bool = False
+    valve_shut_s: float | None = None
+    filtered_tip_c: float | None = None
+    rate_from_c: float = 0.0
+    rate_from_s: float = 0.0
+    tip_rate_c_per_s: float = 0.0
+    leak_s: float | None = None
+    still_tip_c: float | None = None
+    still_s: float = 0.0
+    open_s: float | None = None
+    open_tip_c: float = 0.0
+    skin_cold_s: float | None = None
+    flow_high_s: float | None = None
+    heater_on_s: float | None = None
+
+
+@dataclass(slots=True)
+class Interlocks:
+    """All host interlocks over the samples of one session."""
+
+    limits: Limits
+    gas: str
+    memory: Memory = field(default_factory=Memory)
+
+    def check(self, sample: Sample, now_s: float, *, rejects: int) -> TripNotice | None:
+        """Return the first limit that ``sample`` breaks, most dangerous first.
+
+        Args:
+            sample: The newest valid telemetry.
+            now_s: When it arrived.
+            rejects: Frames rejected in the last second.
+        """
+        remember(self.memory, sample, now_s, self.gas)
+        for check in _CHECKS:
+            notice = check(sample, self.memory, self.limits, now_s)
+            if notice is not None:
+                return notice
+        return too_many_rejects(sample, rejects)
+
+
+def remember(memory: Memory, sample: Sample, now_s: float, gas: str) -> None:
+    """Bring the memory up to this sample; plausibility is judged before anything else."""
+    tip_c = sample.tip_temp_c
+    if tip_c is not None:
+        bad = is_implausible(sample, tip_c, memory, gas)
+        memory.tip_good = not bad
+        memory.bad_history = (memory.bad_history << 1 | bad) & _FIVE_SAMPLES
+        memory.last_tip_c = tip_c
+        memory.last_device_ms = sample.device_ms
+        _follow_rate(memory, tip_c, now_s)
+    memory.last_s = now_s
+    if sample.valve > 0.0:
+        memory.valve_shut_s = None
+        memory.leak_s = None
+    elif memory.valve_shut_s is None:
+        memory.valve_shut_s = now_s
+    if sample.tip_heater <= 0.0:
+        memory.heater_on_s = None
+    elif memory.heater_on_s is None:
+        memory.heater_on_s = now_s
+
+
+def is_implausible(sample: Sample, tip_c: float, memory: Memory, gas: str) -> bool:
+    """Return True if no tip can have this temperature now (SR-11)."""
+    if sample.open_circuit & Sensor.TIP:
+        return True
+    if tip_c < TIP_MIN_PLAUSIBLE_C:
+        return True
+    if tip_c > TIP_MAX_PLAUSIBLE_C:
+        return True
+    exhaust_bar = sample.exhaust_pressure_bar
+    if exhaust_bar is not None:
+        if tip_c < saturation_temp_c(gas, exhaust_bar) - BELOW_SATURATION_C:
+            return True
+    if memory.last_tip_c is None:
+        return False
+    # By the device's clock: samples that a link delivers in one bunch were still taken apart.
+    span_s = until_ms(memory.last_device_ms, sample.device_ms) / 1000.0
+    return abs(tip_c - memory.last_tip_c) > STEP_MAX_C_PER_S * span_s
+
+
+def _follow_rate(memory: Memory, tip_c: float, now_s: float) -> None:
+    """Filter the tip and take its slope over half a second: noise must not look like cooling."""
+    filtered_c = memory.filtered_tip_c
+    if filtered_c is None:
+        memory.filtered_tip_c = memory.rate_from_c = tip_c
+        memory.rate_from_s = now_s
+        return
+    assert memory.last_s is not None
+    step_s = now_s - memory.last_s
+    filtered_c += (tip_c - filtered_c) * (step_s / (_FILTER_TAU_S + step_s))
+    memory.filtered_tip_c = filtered_c
+    span_s = now_s - memory.rate_from_s
+    if span_s >= _RATE_SPAN_S:
+        memory.tip_rate_c_per_s = (filtered_c - memory.rate_from_c) / span_s
+        memory.rate_from_c = filtered_c
+        memory.rate_from_s = now_s
+
+
+# -- the checks, one for each requirement ---
+
+
+def tip_sensor(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-11: three implausible samples in five mean a broken sensor."""
+    if memory.bad_history.bit_count() < BAD_SAMPLES:
+        return None
+    tip_c = sample.tip_temp_c
+    return TripNotice(Trip.TIP_SENSOR, 0.0 if tip_c is None else tip_c, TIP_MIN_PLAUSIBLE_C, "°C")
+
+
+def tip_floor(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-05: the first plausible sample at or below the profile's floor."""
+    tip_c = sample.tip_temp_c
+    if tip_c is None:
+        return None
+    if tip_c > limits.tip_floor_c:
+        return None
+    if not memory.tip_good:
+        return None
+    return TripNotice(Trip.TIP_FLOOR, tip_c, limits.tip_floor_c, "°C")
+
+
+def overpressure(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-18: supply pressure above the profile's trip value."""
+    pressure_bar = sample.supply_pressure_bar
+    if pressure_bar is None:
+        return None
+    if pressure_bar <= limits.pressure_trip_bar:
+        return None
+    return TripNotice(Trip.OVERPRESSURE, pressure_bar, limits.pressure_trip_bar, "bar")
+
+
+def exhaust_blocked(
+    sample: Sample, memory: Memory, limits: Limits, now_s: float
+) -> TripNotice | None:
+    """SR-18: a blocked exhaust warms the tip while the supply looks normal."""
+    pressure_bar = sample.exhaust_pressure_bar
+    if pressure_bar is None:
+        return None
+    if pressure_bar <= limits.exhaust_trip_bar:
+        return None
+    return TripNotice(Trip.EXHAUST_BLOCKED, pressure_bar, limits.exhaust_trip_bar, "bar")
+
+
+def outputs_overlap(
+    sample: Sample, memory: Memory, limits: Limits, now_s: float
+) -> TripNotice | None:
+    """SR-15: valve and tip heater are never on together."""
+    if sample.valve <= 0.0:
+        return None
+    if sample.tip_heater <= 0.0:
+        return None
+    return TripNotice(Trip.OUTPUTS_OVERLAP, sample.tip_heater, 0.0, "fraction")
+
+
+def heater(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-16: tip too hot, more heater energy than one thaw may take, or heater on too long."""
+    tip_c = sample.tip_temp_c
+    if tip_c is not None:
+        if tip_c > limits.heater_tip_max_c:
+            if memory.tip_good:
+                return TripNotice(Trip.HEATER, tip_c, limits.heater_tip_max_c, "°C")
+    energy_max_j = limits.thaw_energy_j_max + HEATER_ENERGY_MARGIN_J
+    if sample.thaw_energy_j > energy_max_j:
+        return TripNotice(Trip.HEATER, sample.thaw_energy_j, energy_max_j, "J")
+    if memory.heater_on_s is None:
+        return None
+    heating_s = now_s - memory.heater_on_s
+    if heating_s <= limits.heater_on_s_max:
+        return None
+    return TripNotice(Trip.HEATER, heating_s, limits.heater_on_s_max, "s")
+
+
+def valve_stuck(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-07: flow or cooling goes on although the valve is shut and the line has emptied."""
+    if memory.valve_shut_s is None:
+        return None
+    if now_s - memory.valve_shut_s <= limits.coast_s + CLOSE_MARGIN_S:
+        return None
+    flow_mg_s = sample.exhaust_flow_mg_s
+    if flow_mg_s is not None:
+        flow_max_mg_s = FLOW_STOPPED_FRACTION * limits.nominal_flow_mg_s
+        if flow_mg_s > flow_max_mg_s:
+            return TripNotice(Trip.VALVE_STUCK, flow_mg_s, flow_max_mg_s, "mg/s")
+    filtered_c = memory.filtered_tip_c
+    if filtered_c is None:
+        return None
+    if filtered_c >= COLD_TIP_C:
+        return None
+    if memory.tip_rate_c_per_s >= FALLING_C_PER_S:
+        return None
+    return TripNotice(Trip.VALVE_STUCK, memory.tip_rate_c_per_s, FALLING_C_PER_S, "°C/s")
+
+
+def leak(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-08: a little flow for a second although the valve is shut."""
+    if memory.valve_shut_s is None:
+        return None
+    if now_s - memory.valve_shut_s <= limits.coast_s:
+        return None
+    flow_mg_s = sample.exhaust_flow_mg_s
+    if flow_mg_s is None:
+        return None
+    flow_max_mg_s = LEAK_FRACTION * limits.nominal_flow_mg_s
+    if flow_mg_s <= flow_max_mg_s:
+        memory.leak_s = None
+        return None
+    if memory.leak_s is None:
+        memory.leak_s = now_s
+    if now_s - memory.leak_s < LEAK_S:
+        return None
+    return TripNotice(Trip.LEAK, flow_mg_s, flow_max_mg_s, "mg/s")
+
+
+def skin_cold(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-17: skin below its limit for half a second while freezing."""
+    skin_c = sample.skin_temp_c
+    if skin_c is None:
+        return None
+    if sample.state != DeviceState.FREEZE:
+        memory.skin_cold_s = None
+        return None
+    if skin_c >= limits.skin_min_c:
+        memory.skin_cold_s = None
+        return None
+    if memory.skin_cold_s is None:
+        memory.skin_cold_s = now_s
+    if now_s - memory.skin_cold_s < SKIN_COLD_S:
+        return None
+    return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C")
+
+
+def frozen_reading(
+    sample: Sample, memory: Memory, limits: Limits, now_s: float
+) -> TripNotice | None:
+    """SR-12: with the valve open a live sensor always moves, if only by its noise."""
+    tip_c = sample.tip_temp_c
+    if tip_c is None:
+        return None
+    if sample.valve <= VALVE_OPEN:
+        memory.still_tip_c = None
+        return None
+    if memory.still_tip_c is None:
+        memory.still_tip_c = tip_c
+        memory.still_s = now_s
+        return None
+    if abs(tip_c - memory.still_tip_c) >= STILL_C:
+        memory.still_tip_c = tip_c
+        memory.still_s = now_s
+        return None
+    if now_s - memory.still_s <= STILL_S:
+        return None
+    return TripNotice(Trip.TIP_FROZEN_READING, abs(tip_c - memory.still_tip_c), STILL_C, "°C")
+
+
+def no_cooling(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-12: a freeze that began warm must show in the tip within three seconds."""
+    tip_c = memory.filtered_tip_c
+    if tip_c is None:
+        return None
+    if sample.state != DeviceState.FREEZE:
+        memory.open_s = None
+        return None
+    if memory.open_s is None:
+        memory.open_s = now_s
+        memory.open_tip_c = tip_c
+    if memory.open_tip_c < COLD_TIP_C:
+        return None
+    if now_s - memory.open_s < COOLING_PROOF_S:
+        return None
+    warmest_c = memory.open_tip_c - COOLING_PROOF_C
+    if tip_c <= warmest_c:
+        memory.open_tip_c = COLD_TIP_C - 1.0  # Proved; nothing to ask until the next freeze.
+        return None
+    return TripNotice(Trip.NO_COOLING, tip_c, warmest_c, "°C")
+
+
+def flow_high(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-20: more gas than the needle can pass, for 300 ms, means it goes elsewhere."""
+    flow_mg_s = sample.exhaust_flow_mg_s
+    if flow_mg_s is None:
+        return None
+    flow_max_mg_s = FLOW_HIGH_FRACTION * limits.nominal_flow_mg_s
+    if flow_mg_s <= flow_max_mg_s:
+        memory.flow_high_s = None
+        return None
+    if memory.flow_high_s is None:
+        memory.flow_high_s = now_s
+    if now_s - memory.flow_high_s < FLOW_HIGH_S:
+        return None
+    return TripNotice(Trip.FLOW_HIGH, flow_mg_s, flow_max_mg_s, "mg/s")
+
+
+def too_many_rejects(sample: Sample, rejects: int) -> TripNotice | None:
+    """SR-23: a line that damages frames cannot be commanded over, if an output is on."""
+    if rejects <= REJECTS_MAX:
+        return None
+    if sample.valve > 0.0:
+        return TripNotice(Trip.INTEGRITY, rejects, REJECTS_MAX, "frames/s")
+    if sample.tip_heater > 0.0:
+        return TripNotice(Trip.INTEGRITY, rejects, REJECTS_MAX, "frames/s")
+    return None
+
+
+_CHECKS: Final = (
+    tip_sensor,
+    tip_floor,
+    overpressure,
+    exhaust_blocked,
+    outputs_overlap,
+    heater,
+    valve_stuck,
+    leak,
+    skin_cold,
+    frozen_reading,
+    no_cooling,
+    flow_high,
+)

@@ -1,0 +1,98 @@
+"""The synchronous shell: controller and device take turns, and time moves only between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
+from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
+from cryoctl_protocol.peer import SyncPeer
+
+STEP_S: Final = 0.01
+"""The device's own tick; bytes cross the link between steps."""
+_STEPS_PER_TICK: Final = round(TICK_S / STEP_S)
+
+
+class Operator(Protocol):
+    """Whoever asks for the next step."""
+
+    def act(self, controller: Controller, now_s: float) -> None:
+        """Look at the controller and make a request, or not; called after every tick."""
+        ...
+
+
+class LockStep:
+    """Runs a controller against a peer in virtual time, as fast as the machine can.
+
+    Args:
+        controller: Connected by ``run``.
+        peer: The device.
+        operator: Asks for begin, arm and start.
+        on_tick: Called after every control tick with the time; for progress displays.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        peer: SyncPeer,
+        operator: Operator,
+        on_tick: Callable[[float], None] | None = None,
+    ) -> None:
+        self.controller = controller
+        self.now_s = 0.0
+        self._peer = peer
+        self._operator = operator
+        self._on_tick = on_tick
+        self._deframer = Deframer()
+        self._line_errors = 0
+        self._wire = DELIMITER
+        self._steps = 0
+        self._stop_wanted = False
+        self._stopping = False
+
+    def request_stop(self) -> None:
+        """Have STOP requested before the next step; safe to call from a signal handler."""
+        self._stop_wanted = True
+
+    def run(self, *, until_s: float) -> None:
+        """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
+        controller = self.controller
+        if self._steps == 0:
+            controller.connect(0.0)
+            self._collect(0.0)
+        while not controller.finished and self.now_s < until_s:
+            self.step()
+            if self._stopping and controller.made_safe:
+                return  # The probe thaws by itself; nobody has to wait for it.
+
+    def step(self) -> None:
+        """Move the world by one device tick."""
+        controller = self.controller
+        self._steps += 1
+        now_s = self.now_s = self._steps * STEP_S
+        incoming = self._peer.advance_to(now_s, self._wire)
+        self._wire = b""
+        if incoming:
+            for body in self._deframer.feed(incoming):
+                controller.on_body(body, now_s)
+            errors = self._deframer.rejects.total()
+            if errors != self._line_errors:
+                controller.on_line_errors(errors - self._line_errors, now_s)
+                self._line_errors = errors
+        if self._stop_wanted:
+            self._stop_wanted = False
+            self._stopping = True
+            controller.request(Request.STOP, now_s)
+        if self._steps % _STEPS_PER_TICK == 0:
+            tick_s = now_s + TICK_OFFSET_S
+            controller.tick(tick_s)
+            self._operator.act(controller, tick_s)
+            if self._on_tick is not None:
+                self._on_tick(tick_s)
+        self._collect(now_s)
+
+    def _collect(self, now_s: float) -> None:
+        bodies = self.controller.outgoing(now_s)
+        if bodies:
+            self._wire += b"".join(map(wrap, bodies))

@@ -1,0 +1,81 @@
+"""The end of a run as people read it: a table per cycle, the verdict, what to do next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Final
+
+from cryoctl.summary import CycleSummary, Summary
+
+_GREEN, _RED, _YELLOW = "32", "31", "33"
+_COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
+_HEAD: Final = (
+    "cycle  verdict        to band   coldest  in band    thaw     gas   ice (truth)",
+    "                            s        °C        %       s       g   mm / -20 °C",
+)
+
+
+def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool) -> str:
+    """Return the closing lines of a run, at most 80 columns wide but for paths.
+
+    Args:
+        summary: Of the run.
+        report: The HTML file just written.
+        program: What a user types to call this program.
+        colour: Whether the terminal shows colours; they never carry meaning alone.
+    """
+    lines = ["", *_HEAD, *(_cycle_row(cycle, colour=colour) for cycle in summary.cycles)]
+    for trip in summary.trips:
+        safe = (
+            "safe state not confirmed"
+            if trip.time_to_safe_ms is None
+            else f"safe after {trip.time_to_safe_ms:g} ms"
+        )
+        first = "first cause" if trip.first_out else "then"
+        lines.append(
+            f"!!! {first}: {trip.id} ({trip.requirement}, {trip.layer}) in {trip.state}"
+            f" at {trip.at_s:.2f} s"
+        )
+        lines.append(f"    {trip.text}: {trip.value:g} against {trip.limit:g} {trip.unit}; {safe}")
+    if summary.failure:
+        lines.append(f"!!! {summary.failure}")
+    verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
+    lines += [
+        "",
+        f"{verdict}   {summary.virtual_s:.0f} s of treatment in {summary.wall_s:.1f} s"
+        f" ({summary.profile}, seed {'-' if summary.seed is None else summary.seed},"
+        f" exit code {summary.exit_code})",
+        f"recording  {summary.recording}",
+        f"report     {report}",
+        "",
+        "next:",
+        f"  {program} plan --profile {summary.profile}",
+        f"  {program} run --fault valve_stuck_open@freeze+20s",
+        f"  {program} report {quote(str(summary.recording))}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cycle_row(cycle: CycleSummary, *, colour: bool) -> str:
+    truth = (
+        "-"
+        if cycle.truth is None
+        else f"{cycle.truth.ice_radius_mm:.2f} / {cycle.truth.radius_minus20_mm:.2f}"
+    )
+    verdict = _painted(f"{cycle.verdict.value:<13}", cycle.verdict.value, colour=colour)
+    row = (
+        f"{cycle.index:>5}  {verdict}{_number(cycle.time_to_setpoint_s, 9, 1)}"
+        f"{_number(cycle.tip_min_c, 10, 1)}{100.0 * cycle.hold_in_band_fraction:>9.1f}"
+        f"{_number(cycle.thaw_s, 8, 1)}{cycle.gas_used_g:>8.2f}{truth:>14}"
+    )
+    return f"{row}\n       {cycle.reason}" if cycle.reason else row
+
+
+def _number(value: float | None, width: int, digits: int) -> str:
+    return f"{'-' if value is None else f'{value:.{digits}f}':>{width}}"
+
+
+def _painted(text: str, verdict: str, *, colour: bool) -> str:
+    return f"\x1b[1;{_COLOURS.get(verdict, _RED)}m{text}\x1b[0m" if colour else text

@@ -1,0 +1,142 @@
+"""Shows a run while it goes on: a live table on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Final
+
+from cryoctl.clock import monotonic_s
+from cryoctl.core import Controller
+from cryoctl.cycle_table import Phase
+from cryoctl.run import Progress
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+_REFRESH_S: Final = 0.1
+_SPARK_WIDTH: Final = 48
+_SPARK_EVERY_S: Final = 2.0
+_SPARKS: Final = "▁▂▃▄▅▆▇█"
+_BAR_WIDTH: Final = 20
+
+
+@contextmanager
+def make_progress(stream: IO[str]) -> Iterator[Progress]:
+    """Yield what a run calls after every tick: live on a terminal, lines on a pipe or file."""
+    if not stream.isatty():
+        yield PlainProgress(stream)
+        return
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console(file=stream)
+    with Live(console=console, auto_refresh=False) as live:
+        yield LiveProgress(live)
+
+
+class PlainProgress:
+    """Prints a line at each change of phase."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._phase: Phase | None = None
+
+    def __call__(self, controller: Controller, now_s: float) -> None:
+        """Print a line if the phase has changed."""
+        phase = controller.phase
+        if phase is self._phase:
+            return
+        self._phase = phase
+        sample = controller.sample
+        tip_c = None if sample is None else sample.tip_temp_c
+        tip = "" if tip_c is None else f"  tip {tip_c:6.1f} °C"
+        cycle = controller.state.cycle
+        count = controller.treatment.cycles.count
+        number = f"  cycle {cycle}/{count}" if cycle else ""
+        self._stream.write(f"{now_s:8.2f} s  {phase.value:<10}{tip}{number}\n")
+
+
+class LiveProgress:
+    """Redraws a table of phase, progress and tip temperature ten times a second."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self._drawn_s = float("-inf")
+        self._tips_c: deque[float] = deque(maxlen=_SPARK_WIDTH)
+        self._next_tip_s = 0.0
+
+    def __call__(self, controller: Controller, now_s: float) -> None:
+        """Take in a tick; redraw if it is time or the run has ended."""
+        sample = controller.sample
+        if now_s >= self._next_tip_s and sample is not None and sample.tip_temp_c is not None:
+            self._next_tip_s = now_s + _SPARK_EVERY_S
+            self._tips_c.append(sample.tip_temp_c)
+        wall_s = monotonic_s()
+        if wall_s - self._drawn_s < _REFRESH_S and not controller.finished:
+            return
+        self._drawn_s = wall_s
+        self._live.update(self._draw(controller, now_s), refresh=True)
+
+    def _draw(self, controller: Controller, now_s: float) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, show_header=False, padding=(0, 1))
+        table.add_column(justify="right", style="dim")
+        table.add_column()
+        cycle, count = controller.state.cycle, controller.treatment.cycles.count
+        table.add_row("phase", Text(controller.phase.value, style=_style(controller.phase)))
+        table.add_row("cycle", f"{bar(cycle, count)} {cycle} of {count}")
+        elapsed_s = now_s - controller.state.since_s
+        planned_s = planned_phase_s(controller)
+        if planned_s:
+            table.add_row("", f"{bar(elapsed_s, planned_s)} {elapsed_s:5.1f} of {planned_s:.0f} s")
+        else:
+            table.add_row("", f"{'':{_BAR_WIDTH}} {elapsed_s:5.1f} s")
+        sample = controller.sample
+        if sample is not None and sample.tip_temp_c is not None:
+            setpoint_c = controller.treatment.cycles.setpoint_c
+            table.add_row("tip", f"{sample.tip_temp_c:6.1f} °C   set-point {setpoint_c:g} °C")
+        table.add_row("", sparkline(list(self._tips_c)))
+        for trip in controller.trips:
+            table.add_row("!!!", Text(trip.notice.trip.name, style="bold red"))
+        return table
+
+
+def bar(done: float, whole: float) -> str:
+    """Return a progress bar of fixed width."""
+    filled = round(_BAR_WIDTH * min(1.0, max(0.0, done / whole)))
+    return "█" * filled + "░" * (_BAR_WIDTH - filled)
+
+
+def sparkline(values: list[float]) -> str:
+    """Return the course of ``values`` as one line of block characters."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    top = len(_SPARKS) - 1
+    line = "".join(_SPARKS[round(top * (value - low) / span)] for value in values)
+    return f"{line}  {low:.0f} to {high:.0f} °C"
+
+
+def planned_phase_s(controller: Controller) -> float | None:
+    """Return how long the present phase is planned to last at most, or None if nobody knows."""
+    treatment = controller.treatment
+    return {
+        Phase.LEAK_TEST: 10.0,
+        Phase.PREWARM: treatment.prewarm.duration_s,
+        Phase.COOLING: controller.profile.limits.reach_s_max,
+        Phase.HOLD: treatment.cycles.hold_s,
+        Phase.THAWING: treatment.thaw.timeout_s,
+        Phase.PAUSE: treatment.cycles.pause_s,
+    }.get(controller.phase)
+
+
+def _style(phase: Phase) -> str:
+    if phase in (Phase.SAFE, Phase.FAULT):
+        return "bold red"
+    return "bold cyan" if phase in (Phase.COOLING, Phase.HOLD) else "bold"

@@ -1,0 +1,83 @@
+"""What the controller leaves behind: inputs, samples, ticks and events, through one sink."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from cryoctl.sample import Sample
+
+
+class Control(NamedTuple):
+    """The controller's own state at one tick.
+
+    Attributes:
+        phase: Index into ``tuple(Phase)``.
+        cycle: Freeze/thaw cycle, from 1; 0 before the first.
+        sample_age_s: Since the last valid telemetry.
+        gas_used_g: By the host's own ledger, since connecting.
+    """
+
+    phase: int
+    cycle: int
+    setpoint_c: float
+    sample_age_s: float
+    gas_used_g: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogEvent:
+    """One line of the event log.
+
+    Attributes:
+        at_s: Controller clock.
+        kind: Such as ``phase``, ``command``, ``answer``, ``trip``, ``operator``, ``device``.
+        data: Plain values, ready for JSON.
+    """
+
+    at_s: float
+    kind: str
+    data: dict[str, Any]
+
+    def to_json(self) -> str:
+        """Return the event as one canonical line: same run, same bytes."""
+        return json.dumps(
+            {"at_s": round(self.at_s, 6), "kind": self.kind, **self.data},
+            sort_keys=True,
+            separators=(",", ":"),
+            allow_nan=False,
+        )
+
+
+class RecordSink(Protocol):
+    """Takes records in the order in which things happened; never blocks, never raises."""
+
+    @property
+    def ready(self) -> bool:
+        """True while records are kept; ARM waits for it (SR-33)."""
+        ...
+
+    def received(self, body: bytes, now_s: float) -> None:
+        """A frame came in, as it was; line errors come as an empty body."""
+        ...
+
+    def sent(self, body: bytes, now_s: float) -> None:
+        """A frame went out."""
+        ...
+
+    def sample(self, sample: Sample, now_s: float) -> None:
+        """A frame was a valid sample."""
+        ...
+
+    def control(self, control: Control, now_s: float) -> None:
+        """A control tick was done."""
+        ...
+
+    def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
+        """A vendor message came in; it is recorded and plotted, never decided on."""
+        ...
+
+    def event(self, event: LogEvent) -> None:
+        """Something worth a line happened."""
+        ...

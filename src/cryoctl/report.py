@@ -1,0 +1,209 @@
+"""The report of a run: one HTML file that opens offline and prints well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from cryoctl.cycles import HOLD_FRACTION_MIN
+from cryoctl.plots import cycle_svg, recorded_profile, vendor_svg
+from cryoctl.recording import Recording
+from cryoctl.svg import number
+from cryoctl_protocol.profile import Limits
+
+EVENTS_SHOWN_MAX: Final = 2000
+"""A report stays below 1 MB; the recording has them all."""
+DASH: Final = "\N{EN DASH}"
+
+_VERDICTS: Final = {
+    "PASS": ("\N{CHECK MARK}", "Every cycle reached its set-point and held it."),
+    "NOT_EFFECTIVE": ("\N{WHITE UP-POINTING TRIANGLE}", "A cycle missed its set-point or hold."),
+    "FAIL": ("\N{BALLOT X}", "The treatment could not be done."),
+    "SAFETY_TRIP": ("\N{BALLOT X}", "A safety limit ended the treatment."),
+    "ABORTED": ("\N{BALLOT X}", "The operator ended the treatment."),
+}
+_UNKNOWN_VERDICT: Final = ("?", "The recording holds no verdict; the run did not end properly.")
+_TEXT_KEYS: Final = ("treatment",)
+_FILE_KEY: Final = "file "
+
+
+class Cell(NamedTuple):
+    """A measured value and how it compares with its limit: True, False, or None for no limit."""
+
+    text: str
+    within: bool | None = None
+
+
+def render_report(recording: Recording, summary: dict[str, Any]) -> str:
+    """Return the report as one HTML file.
+
+    Args:
+        recording: Its plots, events and configuration go into the report.
+        summary: The summary object; what it lacks shows as a dash.
+    """
+    environment = Environment(
+        loader=PackageLoader("cryoctl"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    profile = recorded_profile(recording)
+    limits = profile.limits if profile else None
+    cycles = [c for c in _list(summary, "cycles") if isinstance(c, dict)]
+    verdict = _text(summary.get("verdict"))
+    mark, meaning = _VERDICTS.get(verdict, _UNKNOWN_VERDICT)
+    passed = sum(cycle.get("verdict") == "PASS" for cycle in cycles)
+    return environment.get_template(
+        "report.html"
+    ).render(
+        verdict="NO VERDICT" if verdict == DASH else verdict,
+        mark=mark,
+        reason=summary.get("failure") or meaning,
+        count=f"{passed} of {len(cycles)} cycles PASS",
+        complete=recording.complete,
+        dropped=recording.dropped,
+        identity=list(_identity(recording, summary)),
+        limits=_limit_cells(limits),
+        cycles=[_cycle_row(cycle, limits) for cycle in cycles],
+        picture=Markup(cycle_svg(recording)),  # noqa: S704 - made here, every text in it escaped
+        vendor_pictures=[
+            Markup(vendor_svg(recording, name))  # noqa: S704
+            for name in recording.vendor
+        ],
+        trips=[_trip_row(trip) for trip in _list(summary, "trips") if isinstance(trip, dict)],
+        alarms=[_text(alarm) for alarm in _list(summary, "alarms")],
+        events=[_event_row(event) for event in recording.events[:EVENTS_SHOWN_MAX]],
+        events_left=max(0, len(recording.events) - EVENTS_SHOWN_MAX),
+        texts=list(_texts(recording)),
+        events_sha256=_text(summary.get("events_sha256")),
+        dash=DASH,
+    )
+
+
+def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    about = recording.metadata
+    hello = next((e for e in recording.events if e.get("kind") == "hello"), {})
+    yield "Device", _text(hello.get("device"))
+    yield "Firmware", _text(hello.get("firmware"))
+    yield "Address", _text(summary.get("device") or about.get("device"))
+    yield "Profile", _text(summary.get("profile") or about.get("profile"))
+    yield "Profile hash", _text(about.get("profile_hash"))
+    yield "Gas", _text(summary.get("gas"))
+    yield "Treatment", _text(summary.get("treatment"))
+    yield "Treatment hash", _text(about.get("treatment_hash"))
+    yield "Started (UTC)", _text(about.get("started_utc"))
+    yield "Seed", _text(summary.get("seed", about.get("seed")))
+    yield "Run time", _value(summary.get("virtual_s"), 1, "s")
+    yield "Bench waiver", _text(about.get("bench_waiver") or "none")
+    yield "cryoctl", _text(about.get("cryoctl"))
+    yield "Python", _text(about.get("python"))
+    yield "Protocol", f"{_text(about.get('protocol'))}, table {_text(about.get('schema_hash'))}"
+    yield "Recording", _text(summary.get("recording") or recording.source)
+
+
+def _limit_cells(limits: Limits | None) -> dict[str, str]:
+    """Return the limits as people read them; dashes where the profile is not known here."""
+    band = f"\N{GREATER-THAN OR EQUAL TO} {HOLD_FRACTION_MIN:.0%}"
+    if limits is None:
+        return {"band": band, **dict.fromkeys(("reach", "tip", "thaw"), DASH)}
+    return {
+        "band": band,
+        "reach": f"\N{LESS-THAN OR EQUAL TO} {limits.reach_s_max:g} s",
+        "tip": f"> {number(limits.tip_floor_c)} °C",
+        "thaw": f"\N{LESS-THAN OR EQUAL TO} {limits.thaw_s_max:g} s",
+    }
+
+
+def _cycle_row(cycle: dict[str, Any], limits: Limits | None) -> dict[str, Any]:
+    def cell(key: str, unit: str, is_within: Callable[[float, Limits], bool]) -> Cell:
+        value = cycle.get(key)
+        text = _value(value, 1, unit)
+        if limits is None or not isinstance(value, int | float):
+            return Cell(text)
+        return Cell(text, is_within(float(value), limits))
+
+    return {
+        "index": _text(cycle.get("index")),
+        "verdict": _text(cycle.get("verdict")),
+        "reason": str(cycle.get("reason") or ""),
+        "setpoint": _value(cycle.get("setpoint_c"), 1, "°C"),
+        "reach": cell("time_to_setpoint_s", "s", lambda v, at: v <= at.reach_s_max),
+        "tip": cell("tip_min_c", "°C", lambda v, at: v > at.tip_floor_c),
+        "hold": _value(cycle.get("hold_s"), 1, "s"),
+        "band": _band_cell(cycle.get("hold_in_band_fraction")),
+        "thaw": cell("thaw_s", "s", lambda v, at: v <= at.thaw_s_max),
+        "gas": _value(cycle.get("gas_used_g"), 2, "g"),
+        "truth": _ice(cycle.get("truth"), "no truth"),
+        "estimate": _ice(cycle.get("estimate"), "no estimate"),
+    }
+
+
+def _band_cell(fraction: Any) -> Cell:
+    if not isinstance(fraction, int | float):
+        return Cell(DASH)
+    return Cell(f"{fraction:.1%}", fraction >= HOLD_FRACTION_MIN)
+
+
+def _ice(radii: Any, missing: str) -> dict[str, str]:
+    if not isinstance(radii, dict):
+        return {"missing": missing, "ice": "", "minus20": "", "sigma": ""}
+    return {
+        "missing": "",
+        "ice": _value(radii.get("ice_radius_mm"), 2, "mm"),
+        "minus20": _value(radii.get("radius_minus20_mm"), 2, "mm"),
+        "sigma": _value(radii.get("sigma_mm"), 2, "mm"),
+    }
+
+
+def _trip_row(trip: dict[str, Any]) -> dict[str, str]:
+    unit = str(trip.get("unit") or "")
+    unit = "°C" if unit == "C" else unit
+    return {
+        "id": _text(trip.get("id")),
+        "text": str(trip.get("text") or ""),
+        "requirement": _text(trip.get("requirement")),
+        "layer": _text(trip.get("layer")),
+        "state": _text(trip.get("state")),
+        "at": _value(trip.get("at_s"), 2, "s"),
+        "value": _value(trip.get("value"), 2, unit),
+        "limit": _value(trip.get("limit"), 2, unit),
+        "time_to_safe": _value(trip.get("time_to_safe_ms"), 0, "ms"),
+        "first": "first cause" if trip.get("first_out") else "",
+    }
+
+
+def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:
+    rest = (f"{k}={_text(v)}" for k, v in event.items() if k not in ("at_s", "kind"))
+    return _value(event.get("at_s"), 3, ""), _text(event.get("kind")), "  ".join(rest)
+
+
+def _texts(recording: Recording) -> Iterator[tuple[str, str]]:
+    """Return name and text of every file that shaped the run, then everything else."""
+    about = recording.metadata
+    for key in _TEXT_KEYS:
+        if about.get(key):
+            yield key, about[key]
+    for key, text in about.items():
+        if key.startswith(_FILE_KEY):
+            yield key.removeprefix(_FILE_KEY), text
+    rest = [k for k in about if k not in _TEXT_KEYS and not k.startswith(_FILE_KEY)]
+    yield "all other metadata", "\n".join(f"{key} = {about[key]}" for key in rest)
+
+
+def _list(summary: dict[str, Any], key: str) -> list[Any]:
+    value = summary.get(key)
+    return value if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    return DASH if value is None or value == "" else str(value)
+
+
+def _value(value: Any, digits: int, unit: str) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return _text(value)
+    return f"{number(value, digits)} {unit}".rstrip()

@@ -1,0 +1,122 @@
+"""One telemetry sample in engineering units, as everything above the wire sees it."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from cryoctl_protocol.codes import Sensor
+from cryoctl_protocol.messages import Telemetry
+
+_MILLI: Final = 0.001
+ALL_SENSORS: Final = sum(Sensor)
+
+
+class Sample(NamedTuple):
+    """What the probe reported at one instant; None is a sensor that it does not have.
+
+    Attributes:
+        device_ms: Device clock when the sensors were read.
+        state: ``DeviceState`` by the device's account.
+        trip: ``Trip`` the device holds, 0 for none.
+        open_circuit: ``Sensor`` bits found open; their readings mean nothing.
+        supply_pressure_bar: Absolute, as is the exhaust's.
+        valve: Duty as a fraction, as are the heater's and the warmer's.
+        freeze_s: Length of the present or last freeze, counted by the device.
+    """
+
+    device_ms: int
+    state: int
+    trip: int
+    open_circuit: int
+    tip_temp_c: float | None
+    tip_2_temp_c: float | None
+    skin_temp_c: float | None
+    supply_pressure_bar: float | None
+    exhaust_pressure_bar: float | None
+    exhaust_flow_mg_s: float | None
+    cartridge_temp_c: float | None
+    battery_v: float | None
+    button: int
+    setpoint_c: float
+    valve: float
+    shutoff_open: int
+    tip_heater: float
+    skin_warmer: float
+    led: int
+    beeper: int
+    freeze_s: float
+    thaw_energy_j: float
+    lease_left_s: float
+    event_count: int
+
+
+_SENSOR_FIELDS: Final = (
+    (Sensor.TIP, "tip_temp_c"),
+    (Sensor.TIP_2, "tip_2_temp_c"),
+    (Sensor.SKIN, "skin_temp_c"),
+    (Sensor.SUPPLY_PRESSURE, "supply_pressure_bar"),
+    (Sensor.EXHAUST_PRESSURE, "exhaust_pressure_bar"),
+    (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
+    (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
+    (Sensor.BATTERY, "battery_v"),
+)
+
+
+def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
+    """Convert wire integers; ``sensors`` are the device's ``Sensor`` bits from HELLO."""
+    (
+        device_ms,
+        state,
+        trip,
+        open_circuit,
+        tip_mdegc,
+        tip_2_mdegc,
+        skin_mdegc,
+        supply_mbar,
+        exhaust_mbar,
+        exhaust_flow_ug_s,
+        cartridge_mdegc,
+        battery_mv,
+        button,
+        setpoint_mdegc,
+        valve_permille,
+        shutoff_open,
+        tip_heater_permille,
+        skin_warmer_permille,
+        led,
+        beeper,
+        freeze_ms,
+        thaw_energy_mj,
+        lease_left_ms,
+        event_count,
+    ) = telemetry
+    sample = Sample(
+        device_ms,
+        state,
+        trip,
+        open_circuit,
+        tip_mdegc * _MILLI,
+        tip_2_mdegc * _MILLI,
+        skin_mdegc * _MILLI,
+        supply_mbar * _MILLI,
+        exhaust_mbar * _MILLI,
+        exhaust_flow_ug_s * _MILLI,
+        cartridge_mdegc * _MILLI,
+        battery_mv * _MILLI,
+        button,
+        setpoint_mdegc * _MILLI,
+        valve_permille * _MILLI,
+        shutoff_open,
+        tip_heater_permille * _MILLI,
+        skin_warmer_permille * _MILLI,
+        led,
+        beeper,
+        freeze_ms * _MILLI,
+        thaw_energy_mj * _MILLI,
+        lease_left_ms * _MILLI,
+        event_count,
+    )
+    if sensors & ALL_SENSORS == ALL_SENSORS:
+        return sample
+    missing = {name: None for bit, name in _SENSOR_FIELDS if not sensors & bit}
+    return sample._replace(**missing)  # type: ignore[arg-type]

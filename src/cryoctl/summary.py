@@ -1,0 +1,170 @@
+"""The summary object: what ``cryoctl run --json`` prints and every report is built on."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from cryoctl.core import Controller, TripRecord
+from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl_protocol.codes import TRIP_RULES, Trip
+from cryoctl_protocol.peer import TruthSample
+
+EXIT_PASS: Final = 0
+EXIT_FAIL: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_LINK: Final = 3
+EXIT_SAFETY: Final = 4
+EXIT_INTERRUPTED: Final = 130
+
+_LINK_TRIPS: Final = frozenset({Trip.LINK, Trip.INTEGRITY, Trip.LEASE, Trip.DEVICE_RESTART})
+_MODEL: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Estimate(BaseModel):
+    """Ice as the controller's observer reckons it."""
+
+    model_config = _MODEL
+
+    ice_radius_mm: float
+    radius_minus20_mm: float
+    sigma_mm: float = Field(description="Standard deviation of both radii.")
+
+
+class Truth(BaseModel):
+    """Ice as it really was in the simulated tissue; no controller can know it."""
+
+    model_config = _MODEL
+
+    ice_radius_mm: float
+    radius_minus20_mm: float
+
+
+class CycleSummary(BaseModel):
+    """One freeze/thaw cycle."""
+
+    model_config = _MODEL
+
+    index: int = Field(ge=1)
+    verdict: Verdict
+    reason: str = Field(description="Why it is not PASS; empty if it is.")
+    setpoint_c: float
+    time_to_setpoint_s: float | None = Field(description="Valve open to band; null: not reached.")
+    tip_min_c: float | None
+    hold_s: float
+    hold_in_band_fraction: float = Field(ge=0.0, le=1.0)
+    estimate: Estimate | None = Field(description="At the end of the freeze, by the observer.")
+    truth: Truth | None = Field(description="At the end of the freeze; simulator only.")
+    thaw_s: float | None
+    gas_used_g: float
+
+
+class TripSummary(BaseModel):
+    """One trip, first cause first."""
+
+    model_config = _MODEL
+
+    id: str
+    requirement: str
+    layer: Literal["host", "device"]
+    state: str = Field(description="Phase in which it struck.")
+    at_s: float
+    value: float
+    limit: float
+    unit: str
+    first_out: bool
+    time_to_safe_ms: float | None = Field(description="null: the safe state was not confirmed.")
+    text: str
+
+
+class Summary(BaseModel):
+    """A whole run."""
+
+    model_config = _MODEL
+
+    schema_version: Literal[1] = 1
+    cryoctl: str = Field(description="Version of the program.")
+    verdict: Verdict
+    failure: str = Field(description="Why the treatment could not be done; empty if it could.")
+    treatment: str
+    device: str
+    profile: str
+    gas: str
+    seed: int | None
+    virtual_s: float
+    cpu_s: float
+    wall_s: float
+    cycles: list[CycleSummary]
+    trips: list[TripSummary]
+    alarms: list[str]
+    recording: str | None
+    events_sha256: str
+    exit_code: int
+
+
+def exit_code(controller: Controller) -> int:
+    """Return the exit code that the controller's verdict stands for."""
+    verdict = controller.verdict
+    if controller.aborted:
+        return EXIT_INTERRUPTED
+    if controller.trips:
+        first = controller.trips[0].notice.trip
+        if first is Trip.OPERATOR_STOP:
+            return EXIT_INTERRUPTED
+        return EXIT_LINK if first in _LINK_TRIPS else EXIT_SAFETY
+    if controller.link_failure:
+        return EXIT_LINK
+    return EXIT_PASS if verdict is Verdict.PASS else EXIT_FAIL
+
+
+def cycle_summary(record: CycleRecord, truth: TruthSample | None) -> CycleSummary:
+    """Return one cycle's row; truth joins it here, after the verdict."""
+    return CycleSummary(
+        index=record.index,
+        verdict=record.verdict or Verdict.FAIL,
+        reason=record.reason,
+        setpoint_c=record.setpoint_c,
+        time_to_setpoint_s=_rounded(record.time_to_setpoint_s, 3),
+        tip_min_c=_rounded(record.tip_min_c, 3),
+        hold_s=round(record.hold_s, 3),
+        hold_in_band_fraction=round(record.hold_in_band_fraction, 4),
+        estimate=None,
+        truth=None
+        if truth is None
+        else Truth(
+            ice_radius_mm=round(truth.ice_radius_mm, 3),
+            radius_minus20_mm=round(truth.radius_minus20_mm, 3),
+        ),
+        thaw_s=_rounded(record.thaw_s, 3),
+        gas_used_g=round(record.gas_used_g, 4),
+    )
+
+
+def trip_summary(record: TripRecord) -> TripSummary:
+    """Return one trip's row."""
+    rule = TRIP_RULES[record.notice.trip]
+    return TripSummary.model_validate(
+        {
+            "id": record.notice.trip.name,
+            "requirement": rule.requirement,
+            "layer": record.layer,
+            "state": record.phase.value,
+            "at_s": round(record.at_s, 4),
+            "value": round(record.notice.value, 3),
+            "limit": round(record.notice.limit, 3),
+            "unit": record.notice.unit,
+            "first_out": record.first_out,
+            "time_to_safe_ms": record.time_to_safe_ms,
+            "text": rule.text,
+        }
+    )
+
+
+def _rounded(value: float | None, digits: int) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def summary_schema() -> dict[str, Any]:
+    """Return the published JSON Schema of the summary object."""
+    return Summary.model_json_schema(mode="serialization")

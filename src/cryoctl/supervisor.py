@@ -1,0 +1,129 @@
+"""The asyncio shell: one task reads frames, one runs the control tick; neither decides anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
+from cryoctl.lockstep import STEP_S, Operator
+from cryoctl.virtual_time import sleep_until
+from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
+from cryoctl_protocol.peer import Frame, FrameLink, LinkError, SyncPeer
+
+
+class PeerLink:
+    """A frame link to a peer that lives in this loop's time; moves it one device tick at a time."""
+
+    def __init__(self, peer: SyncPeer) -> None:
+        self.line_errors = 0
+        self._peer = peer
+        self._deframer = Deframer()
+        self._frames: deque[Frame] = deque()
+        self._wire = DELIMITER
+        self._steps = 0
+
+    async def send(self, data: bytes) -> None:
+        """Queue one frame; the peer hears it at its next tick."""
+        self._wire += wrap(data)
+
+    async def receive(self) -> Frame:
+        """Move the peer until it has sent a frame, and return it."""
+        while not self._frames:
+            self._steps += 1
+            now_s = self._steps * STEP_S
+            await sleep_until(now_s)
+            wire, self._wire = self._wire, b""
+            for body in self._deframer.feed(self._peer.advance_to(now_s, wire)):
+                self._frames.append(Frame(body, now_s))
+            self.line_errors = self._deframer.rejects.total()
+        return self._frames.popleft()
+
+    async def close(self) -> None:
+        """Nothing to give up: the peer goes when this object goes."""
+
+
+class Supervisor:
+    """Runs a controller on a frame link until it has finished.
+
+    Args:
+        controller: Connected by ``run``.
+        link: To the device; opened already.
+        operator: Asks for begin, arm and start.
+        on_tick: Called after every control tick with the time; for progress displays.
+    """
+
+    def __init__(
+        self,
+        controller: Controller,
+        link: FrameLink,
+        operator: Operator,
+        on_tick: Callable[[float], None] | None = None,
+    ) -> None:
+        self.controller = controller
+        self._link = link
+        self._operator = operator
+        self._on_tick = on_tick
+        self._stop_wanted = False
+        self._stopping = False
+
+    def request_stop(self) -> None:
+        """Have STOP requested at the next tick; safe to call from a signal handler."""
+        self._stop_wanted = True
+
+    async def run(self, *, until_s: float) -> None:
+        """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
+        loop = asyncio.get_running_loop()
+        self.controller.connect(loop.time())
+        await self._send(loop.time())
+        try:
+            async with asyncio.TaskGroup() as group:
+                reader = group.create_task(self._read())
+                await self._tick(until_s)
+                reader.cancel()
+        finally:
+            await self._link.close()
+
+    async def _read(self) -> None:
+        loop = asyncio.get_running_loop()
+        errors = 0
+        try:
+            while not self.controller.finished:
+                frame = await self._link.receive()
+                self.controller.on_body(frame.data, frame.received_s)
+                seen = self._link.line_errors
+                if seen != errors:
+                    self.controller.on_line_errors(seen - errors, loop.time())
+                    errors = seen
+                await self._send(frame.received_s)
+        except LinkError as error:
+            self.controller.on_link_gone(str(error), loop.time())
+
+    async def _tick(self, until_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        count = round(loop.time() / TICK_S)
+        while not self.controller.finished and loop.time() < until_s:
+            if self._stopping and self.controller.made_safe:
+                return  # The probe thaws by itself; nobody has to wait for it.
+            count += 1
+            await sleep_until(count * TICK_S + TICK_OFFSET_S)
+            if self.controller.finished:
+                return  # Ended by a frame meanwhile; a tick more would be one too many.
+            now_s = loop.time()
+            if self._stop_wanted:
+                self._stop_wanted = False
+                self._stopping = True
+                self.controller.request(Request.STOP, now_s)
+            self.controller.tick(now_s)
+            self._operator.act(self.controller, now_s)
+            if self._on_tick is not None:
+                self._on_tick(now_s)
+            await self._send(now_s)
+
+    async def _send(self, now_s: float) -> None:
+        try:
+            for body in self.controller.outgoing(now_s):
+                await self._link.send(body)
+        except LinkError as error:
+            self.controller.on_link_gone(str(error), now_s)

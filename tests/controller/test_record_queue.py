@@ -1,0 +1,151 @@
+"""The recorder's queue: the controller never waits for a disk, and a gap is never silent."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from threading import Event
+from typing import Any
+
+import pytest
+
+from cryoctl.record_queue import QueuedRecorder
+from cryoctl.recorder import Recorder
+from cryoctl.recording import read_recording
+from cryoctl.records import LogEvent
+from tests.support import recordings
+from tests.support.recordings import METADATA, SAMPLE, KeptBytes
+
+PATIENCE_S = 30.0
+"""Only a test that fails waits this long."""
+
+
+class StuckDisk(KeptBytes):
+    """A disk on which, once ``stick`` is called, writes wait until ``release`` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.release = Event()
+        self.release.set()
+        self.reached = Event()
+
+    def stick(self) -> None:
+        self.release.clear()
+
+    def write(self, data: Any, /) -> int:
+        if not self.release.is_set():
+            self.reached.set()
+            assert self.release.wait(PATIENCE_S)
+        return super().write(data)
+
+
+def queued(stream: BytesIO, size: int) -> QueuedRecorder:
+    return QueuedRecorder(Recorder(stream, metadata=METADATA, flush_period_s=0.0), size)
+
+
+def event(index: int) -> LogEvent:
+    return LogEvent(index * 0.01, "phase", {"index": index})
+
+
+def indexes(stream: BytesIO) -> list[int]:
+    events = read_recording(BytesIO(stream.getvalue()), "queued").events
+    return [e["index"] for e in events]
+
+
+def test_everything_that_waits_is_written_before_the_file_is_closed() -> None:
+    stream = KeptBytes()
+    queue = queued(stream, size=1000)
+
+    for index in range(500):
+        queue.event(event(index))
+    is_kept = queue.stop('{"verdict":"PASS"}', PATIENCE_S)
+
+    recording = read_recording(BytesIO(stream.getvalue()), "queued")
+    assert is_kept
+    assert [e["index"] for e in recording.events] == list(range(500))
+    assert (recording.complete, recording.dropped) == (True, 0)
+    assert recording.summary == {"verdict": "PASS"}
+
+
+def test_every_kind_of_record_goes_through() -> None:
+    stream = KeptBytes()
+    queue = queued(stream, size=100)
+
+    queue.received(b"a", 0.1)
+    queue.sent(b"b", 0.1)
+    queue.sample(SAMPLE, 0.1)
+    queue.control(recordings.CONTROL, 0.1)
+    queue.truth(recordings.TRUTH, 0.1)
+    queue.vendor(0xC0, b"", 0.1)
+    queue.event(event(1))
+    queue.stop("{}", PATIENCE_S)
+
+    counts = read_recording(BytesIO(stream.getvalue()), "queued").counts
+    assert set(counts.values()) == {1}
+    assert len(counts) == 6
+
+
+@pytest.mark.requirement("SR-33")
+def test_a_stuck_disk_costs_records_but_never_time_and_leaves_a_gap_that_shows() -> None:
+    stream = StuckDisk()
+    queue = queued(stream, size=10)
+    stream.stick()
+    queue.event(event(0))
+    assert stream.reached.wait(PATIENCE_S)  # The thread holds record 0 and cannot get rid of it.
+
+    for index in range(1, 31):
+        queue.event(event(index))
+    while_stuck = (queue.ready, queue.dropped)
+    stream.release.set()
+    is_kept = queue.stop("{}", PATIENCE_S)
+
+    assert while_stuck == (False, 20)
+    assert is_kept
+    assert indexes(stream) == list(range(11))
+    assert queue.dropped == 20
+    assert read_recording(BytesIO(stream.getvalue()), "queued").dropped == 20
+
+
+def test_a_gap_in_the_middle_can_be_told_without_the_ending() -> None:
+    stream = StuckDisk()
+    queue = queued(stream, size=1)
+    stream.stick()
+    queue.event(event(0))
+    assert stream.reached.wait(PATIENCE_S)
+    queue.event(event(1))
+    queue.event(event(2))
+    stream.reached.clear()
+    stream.release.set()
+
+    queue.stop("{}", PATIENCE_S)
+
+    whole = stream.getvalue()
+    assert indexes(stream) == [0, 1]
+    assert read_recording(BytesIO(whole), "queued").dropped == 1
+
+
+def test_a_disk_that_never_comes_back_does_not_hold_up_the_end() -> None:
+    stream = StuckDisk()
+    queue = queued(stream, size=1)
+    stream.stick()
+    queue.event(event(0))
+    assert stream.reached.wait(PATIENCE_S)
+
+    is_kept = queue.stop("{}", timeout_s=0.01)
+    failure = queue.failure
+    stream.release.set()
+
+    assert not is_kept
+    assert failure == "recording failed: the disk took nothing for 0.01 s"
+
+
+def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
+    stream = KeptBytes()
+    queue = queued(stream, size=10)
+
+    queue.sample(SAMPLE._replace(device_ms=-1), 0.1)
+    is_kept = queue.stop("{}", PATIENCE_S)
+
+    assert not is_kept
+    assert not queue.ready
+    assert queue.failure.startswith("recording failed: ")
+    assert queue.dropped == 1

@@ -1,0 +1,566 @@
+"""The whole plant: freezing, thawing, emptying, breaking, and books that close."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cryoctl_simulator.plant import Actuators, Plant
+from cryoctl_simulator.plant_parameters import shipped_plant_parameters
+from cryoctl_simulator.scenario import CartridgeTable, Scenario, TissueTable
+
+PROFILES = ["n2o-20g", "n2o-27gx3", "co2-20g"]
+OPEN = Actuators(valve=1.0, shutoff_open=True)
+SHUT = Actuators()
+AIR = Scenario(tissue=TissueTable(preset="air"))
+
+
+def plant(
+    profile: str = "n2o-20g", scenario: Scenario | None = None, tick_s: float = 0.01
+) -> Plant:
+    return Plant(shipped_plant_parameters(profile), scenario or Scenario(), tick_s=tick_s)
+
+
+def run(probe: Plant, actuators: Actuators, seconds: float, tick_s: float = 0.01) -> None:
+    for _ in range(round(seconds / tick_s)):
+        probe.step(actuators)
+
+
+def time_until(
+    probe: Plant, actuators: Actuators, reached: Callable[[Plant], bool], limit_s: float = 300.0
+) -> float:
+    for tick in range(1, round(limit_s * 100) + 1):
+        probe.step(actuators)
+        if reached(probe):
+            return tick * 0.01
+    raise AssertionError(f"not reached within {limit_s} s")
+
+
+def hold(probe: Plant, setpoint_c: float, seconds: float) -> list[float]:
+    """Regulate the true tip by a plain PI rule on the valve's duty; return the tip temperatures."""
+    actuators = Actuators(shutoff_open=True)
+    duty = 0.6
+    tips_c = []
+    for _ in range(round(100 * seconds)):
+        error_c = probe.tip_temp_c - setpoint_c
+        if abs(error_c) < 5.0:
+            duty = min(max(duty + 0.0002 * error_c, 0.0), 1.0)
+        actuators.valve = min(max(duty + 0.06 * error_c, 0.0), 1.0)
+        probe.step(actuators)
+        tips_c.append(probe.tip_temp_c)
+    return tips_c
+
+
+# -- freezing ----------------------------------------------------------------------------------
+
+
+def test_a_20g_needle_in_muscle_freezes_as_in_the_reference() -> None:
+    probe = plant()
+
+    run(probe, OPEN, 60.0)
+
+    assert probe.tip_temp_c == pytest.approx(-66.8, abs=1.0)
+    assert 3.4 < probe.ice_radius_mm < 3.7
+    assert probe.radius_minus20_mm == pytest.approx(2.0, rel=0.12)
+    assert probe.ice_volume_mm3 == pytest.approx(340.0, rel=0.08)
+    assert probe.heat_w == pytest.approx(3.84, rel=0.05)
+    assert probe.vented_g == pytest.approx(2.15, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("profile", "band_c", "latest_s"),
+    [("n2o-20g", -58.0, 14.0), ("n2o-27gx3", -53.0, 14.0), ("co2-20g", -58.0, 14.0)],
+)
+def test_every_probe_reaches_its_band_with_time_to_spare(
+    profile: str, band_c: float, latest_s: float
+) -> None:
+    reached_s = time_until(plant(profile), OPEN, lambda p: p.tip_temp_c <= band_c)
+
+    assert 5.0 < reached_s < latest_s
+
+
+def test_three_27g_needles_level_off_warmer_than_one_20g() -> None:
+    probe = plant("n2o-27gx3")
+
+    run(probe, OPEN, 60.0)
+
+    assert probe.tip_temp_c == pytest.approx(-61.7, abs=1.0)
+    assert probe.ice_radius_mm == pytest.approx(2.85, rel=0.05)
+    assert probe.heat_w == pytest.approx(8.6, rel=0.05)
+    assert probe.vented_g == pytest.approx(4.45, rel=0.05)
+
+
+def test_in_air_the_tip_stops_just_above_the_boiling_gas() -> None:
+    probe = plant(scenario=AIR)
+
+    run(probe, OPEN, 20.0)
+
+    assert probe.tip_temp_c == pytest.approx(-81.7, abs=1.0)
+    assert probe.tip_temp_c > probe.saturation_temp_c
+    assert probe.ice_radius_mm == 0.0
+
+
+def test_gel_at_22_c_levels_near_the_reference() -> None:
+    probe = plant(scenario=Scenario(tissue=TissueTable(preset="gel_22c")))
+
+    run(probe, OPEN, 60.0)
+
+    assert probe.tip_temp_c == pytest.approx(-65.1, abs=1.0)
+    assert probe.ice_radius_mm == pytest.approx(3.72, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("profile", "setpoint_c"), [("n2o-20g", -60.0), ("n2o-27gx3", -55.0), ("co2-20g", -60.0)]
+)
+def test_the_line_is_small_enough_to_hold_a_set_point_within_two_kelvin(
+    profile: str, setpoint_c: float
+) -> None:
+    probe = plant(profile)
+
+    tips_c = hold(probe, setpoint_c, 80.0)
+
+    held_c = tips_c[2000:]
+    assert max(held_c) < setpoint_c + 2.0
+    assert min(held_c) > setpoint_c - 2.0
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_three_default_cycles_fit_into_one_cartridge(profile: str) -> None:
+    setpoint_c, low_bar = {
+        "n2o-20g": (-60.0, 40.0),
+        "n2o-27gx3": (-55.0, 40.0),
+        "co2-20g": (-60.0, 44.0),
+    }[profile]
+    probe = plant(profile)
+
+    for _ in range(3):
+        hold(probe, setpoint_c, 75.0)
+        assert probe.tip_temp_c == pytest.approx(setpoint_c, abs=2.0)
+        assert probe.supply_pressure_bar > low_bar
+        time_until(probe, SHUT, lambda p: p.tip_temp_c > 5.0)
+
+    assert probe.liquid_g > 0.0
+
+
+# -- stopping and thawing ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_cooling_is_over_well_before_the_profile_expects_it(profile: str) -> None:
+    probe = plant(profile)
+    run(probe, OPEN, 60.0)
+    stopped_c = probe.tip_temp_c
+
+    run(probe, SHUT, 1.0)
+
+    assert probe.exhaust_flow_mg_s < 0.05 * 35.0
+    assert probe.tip_temp_c > stopped_c + 20.0
+
+
+def test_the_thaw_sits_on_a_false_floor_and_then_rises() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+
+    time_until(probe, SHUT, lambda p: p.tip_temp_c > -20.0, limit_s=3.0)
+    run(probe, SHUT, 8.0)
+    floor_c = []
+    for _ in range(55):
+        run(probe, SHUT, 1.0)
+        floor_c.append(probe.tip_temp_c)
+    gone_s = time_until(probe, SHUT, lambda p: p.ice_volume_mm3 == 0.0)
+    warm_s = time_until(probe, SHUT, lambda p: p.tip_temp_c > 5.0)
+
+    assert min(floor_c) > -8.2
+    assert max(floor_c) < -1.0
+    assert floor_c[20:] == sorted(floor_c[20:])
+    assert 9.0 + 55.0 + gone_s == pytest.approx(90.0, rel=0.1)
+    assert warm_s < 10.0
+
+
+def test_the_thaw_follows_the_reference_series() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+    seen_c = []
+
+    for _ in range(4):
+        run(probe, SHUT, 20.0)
+        seen_c.append(probe.tip_temp_c)
+
+    assert seen_c == pytest.approx([-7.8, -6.6, -4.4, -1.9], abs=0.7)
+
+
+def test_the_heater_frees_the_needle_in_seconds() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+
+    free_s = time_until(probe, Actuators(tip_heater=1.0), lambda p: p.tissue.film_mm > 0.1)
+
+    assert 1.5 < free_s < 4.0
+    assert probe.ice_volume_mm3 > 300.0
+
+
+def test_the_heater_alone_burns_within_seconds() -> None:
+    probe = plant()
+
+    burnt_s = time_until(probe, Actuators(tip_heater=1.0), lambda p: p.tip_temp_c > 60.0)
+
+    assert burnt_s < 3.0
+
+
+def test_a_second_freeze_in_chilled_tissue_is_faster() -> None:
+    probe = plant()
+    first_s = time_until(probe, OPEN, lambda p: p.tip_temp_c < -50.0)
+    run(probe, OPEN, 50.0)
+    time_until(probe, SHUT, lambda p: p.tip_temp_c > 10.0)
+
+    second_s = time_until(probe, OPEN, lambda p: p.tip_temp_c < -50.0)
+
+    assert second_s < first_s
+
+
+# -- gas ---------------------------------------------------------------------------------------
+
+
+def test_an_empty_cartridge_warms_the_tip_while_the_pressure_still_looks_well() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+    probe.drain_to(0.0)
+
+    to_minus_20_s = time_until(probe, OPEN, lambda p: p.tip_temp_c > -20.0, limit_s=5.0)
+    run(probe, OPEN, 6.0)
+
+    assert 0.5 < to_minus_20_s < 3.0
+    assert probe.tip_temp_c == pytest.approx(-9.0, abs=2.0)
+    assert probe.supply_pressure_bar > 48.0
+    assert probe.exhaust_flow_mg_s > 15.0
+
+
+def test_draining_leaves_the_liquid_asked_for_and_the_pressure_alone() -> None:
+    probe = plant()
+    start_bar = probe.supply_pressure_bar
+
+    probe.drain_to(0.5)
+
+    assert probe.liquid_g == pytest.approx(0.5)
+    assert probe.cartridge.pressure_bar == start_bar
+    probe.drain_to(3.0)
+    assert probe.liquid_g == pytest.approx(0.5)
+
+
+def test_vapour_draw_hardly_cools_and_lets_the_pressure_fall() -> None:
+    scenario = Scenario(cartridge=CartridgeTable(orientation="vapour"))
+    probe = plant(scenario=scenario)
+    start_bar = probe.supply_pressure_bar
+
+    run(probe, OPEN, 60.0)
+
+    assert probe.tip_temp_c > -5.0
+    assert probe.supply_pressure_bar < start_bar - 4.0
+
+
+def test_a_warm_full_cartridge_reads_high() -> None:
+    probe = plant()
+
+    probe.cartridge_temp_c = 40.0
+    run(probe, SHUT, 0.1)
+
+    assert probe.supply_pressure_bar > 68.0
+
+
+def test_the_books_close_whatever_happens() -> None:
+    probe = plant()
+    actuators = Actuators()
+
+    for second in range(120):
+        actuators.valve = 0.1 * (second * 7 % 11)
+        actuators.shutoff_open = second % 5 != 0
+        probe.supply_leak_mg_s = 3.0 if second > 60 else 0.0
+        if second == 100:
+            probe.drain_to(2.0)
+        run(probe, actuators, 1.0)
+        total_g = probe.liquid_g + probe.vapour_g + probe.line_g + probe.vented_g
+        assert total_g == pytest.approx(16.0, abs=1e-9)
+
+    assert probe.vented_g > 3.0
+
+
+def test_a_cartridge_can_be_emptied_to_the_last_without_going_negative() -> None:
+    probe = plant(scenario=Scenario(cartridge=CartridgeTable(fill_g=0.3)))
+    probe.supply_leak_mg_s = 20.0
+
+    run(probe, OPEN, 120.0)
+
+    assert 0.0 <= probe.cartridge.mass_g < 0.1
+    assert probe.supply_pressure_bar < 5.0
+
+
+def test_nothing_happens_without_gas() -> None:
+    probe = plant(scenario=Scenario(cartridge=CartridgeTable(fill_g=0.0)))
+
+    run(probe, OPEN, 5.0)
+
+    assert probe.tip_temp_c == 37.0
+    assert probe.vented_g == 0.0
+    assert probe.supply_pressure_bar == 0.0
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    profile=st.sampled_from(PROFILES),
+    in_air=st.booleans(),
+    moves=st.lists(
+        st.tuples(
+            st.floats(0.0, 1.0),
+            st.booleans(),
+            st.floats(0.0, 1.0),
+            st.floats(0.0, 1.0),
+            st.floats(0.05, 2.0),
+        ),
+        min_size=5,
+        max_size=30,
+    ),
+)
+def test_the_tip_is_never_colder_than_its_boiling_gas(
+    profile: str, in_air: bool, moves: list[tuple[float, bool, float, float, float]]
+) -> None:
+    probe = plant(profile, AIR if in_air else None)
+    floor_c = -78.5 if profile == "co2-20g" else -88.6
+
+    for valve, shutoff_open, heater, exhaust, seconds in moves:
+        probe.exhaust_open_fraction = exhaust
+        actuators = Actuators(valve=valve, shutoff_open=shutoff_open, tip_heater=0.1 * heater)
+        for _ in range(round(100 * seconds)):
+            probe.step(actuators)
+            assert probe.tip_temp_c >= probe.saturation_temp_c
+            assert probe.tip_temp_c > floor_c
+
+
+# -- faults ------------------------------------------------------------------------------------
+
+
+def test_a_valve_stuck_open_ignores_its_command_and_the_shutoff_stops_it() -> None:
+    probe = plant()
+    run(probe, OPEN, 30.0)
+    probe.valve_held = 1.0
+
+    run(probe, Actuators(shutoff_open=True), 5.0)
+    still_c = probe.tip_temp_c
+    run(probe, Actuators(), 4.0)
+
+    assert still_c < -60.0
+    assert probe.tip_temp_c > -20.0
+    assert probe.exhaust_flow_mg_s < 0.1 * 35.0
+
+
+def test_a_stuck_shutoff_lets_gas_through_or_stops_it() -> None:
+    stuck_open = plant()
+    stuck_open.shutoff_stuck = True
+    stuck_shut = plant()
+    stuck_shut.shutoff_stuck = False
+
+    run(stuck_open, Actuators(valve=1.0, shutoff_open=False), 10.0)
+    run(stuck_shut, OPEN, 10.0)
+
+    assert stuck_open.tip_temp_c < -50.0
+    assert stuck_shut.tip_temp_c > 20.0
+
+
+def test_a_tight_feed_keeps_its_pressure_and_a_leaking_one_does_not() -> None:
+    tight = plant()
+    leaking = plant()
+    leaking.supply_leak_mg_s = 0.1
+    start_bar = tight.supply_pressure_bar
+
+    run(tight, SHUT, 10.0)
+    run(leaking, SHUT, 10.0)
+
+    assert tight.supply_pressure_bar == pytest.approx(start_bar, abs=0.1)
+    assert leaking.supply_pressure_bar < start_bar - 1.0
+
+
+def test_an_opened_shutoff_fills_an_emptied_feed_from_the_cartridge() -> None:
+    probe = plant()
+    run(probe, Actuators(valve=1.0, shutoff_open=False), 10.0)
+    emptied_bar = probe.supply_pressure_bar
+
+    run(probe, Actuators(shutoff_open=True), 0.1)
+    run(probe, SHUT, 0.1)
+
+    assert emptied_bar < 10.0
+    assert probe.supply_pressure_bar == pytest.approx(52.8, abs=0.3)
+
+
+def test_a_blocked_exhaust_raises_back_pressure_to_the_relief_and_warms_the_tip() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+    cold_c = probe.tip_temp_c
+    probe.exhaust_open_fraction = 0.0
+
+    reached_s = time_until(probe, OPEN, lambda p: p.exhaust_pressure_bar > 2.5)
+    run(probe, OPEN, 5.0)
+
+    assert reached_s < 0.2
+    assert probe.exhaust_pressure_bar == 6.0
+    assert probe.exhaust_flow_mg_s < 5.0
+    assert probe.tip_temp_c > cold_c + 10.0
+
+
+def test_a_plugged_orifice_stops_flow_and_cooling_at_normal_pressure() -> None:
+    probe = plant()
+    run(probe, OPEN, 60.0)
+    probe.orifice_open_fraction = 0.0
+
+    run(probe, OPEN, 3.0)
+
+    assert probe.exhaust_flow_mg_s < 0.1
+    assert probe.exhaust_pressure_bar == pytest.approx(1.013, abs=0.001)
+    assert probe.tip_temp_c > -19.0
+    assert probe.supply_pressure_bar > 50.0
+
+
+def test_a_leaking_needle_cools_less_and_shows_less_at_the_exhaust() -> None:
+    sound = plant()
+    leaking = plant()
+    leaking.tip_leak_fraction = 0.5
+
+    run(sound, OPEN, 30.0)
+    run(leaking, OPEN, 30.0)
+
+    assert leaking.tip_temp_c > sound.tip_temp_c + 5.0
+    assert leaking.exhaust_flow_mg_s == pytest.approx(0.5 * sound.exhaust_flow_mg_s, rel=0.05)
+    assert leaking.vented_g == pytest.approx(sound.vented_g, rel=0.02)
+
+
+def test_a_held_heater_heats_without_being_asked() -> None:
+    probe = plant()
+    probe.heater_held = 0.1
+
+    run(probe, SHUT, 60.0)
+
+    assert probe.tip_temp_c > 43.0
+
+
+def test_a_needle_lifted_into_air_gets_colder_than_in_tissue() -> None:
+    probe = plant()
+    run(probe, OPEN, 20.0)
+    loaded_c = probe.tip_temp_c
+    probe.contact = 0.0
+
+    run(probe, OPEN, 5.0)
+
+    assert probe.tip_temp_c < loaded_c - 10.0
+    assert probe.heat_w == 0.0
+
+
+def test_a_slow_valve_opens_later() -> None:
+    slow = plant()
+    slow.set_valve_lag(1.0)
+
+    fast_s = time_until(plant(), OPEN, lambda p: p.exhaust_flow_mg_s > 10.0)
+    slow_s = time_until(slow, OPEN, lambda p: p.exhaust_flow_mg_s > 10.0)
+
+    assert slow_s > fast_s + 0.1
+
+
+def test_the_wrong_gas_has_its_own_floor_and_pressure() -> None:
+    probe = plant(scenario=AIR)
+    probe.change_gas("CO2")
+
+    run(probe, OPEN, 20.0)
+
+    assert probe.supply_pressure_bar > 56.0
+    assert -78.5 < probe.tip_temp_c < -65.0
+
+
+# -- skin, shaft, battery ----------------------------------------------------------------------
+
+
+def test_the_skin_gets_cold_while_freezing_and_the_warmer_prevents_it() -> None:
+    bare = plant()
+    warmed = plant()
+
+    run(bare, OPEN, 120.0)
+    run(warmed, Actuators(valve=1.0, shutoff_open=True, skin_warmer=1.0), 120.0)
+
+    assert bare.skin_temp_c < 8.0
+    assert warmed.skin_temp_c > 15.0
+
+
+def test_the_second_thermocouple_stays_near_the_tip() -> None:
+    probe = plant()
+
+    run(probe, OPEN, 60.0)
+
+    assert 1.0 < probe.tip_2_temp_c - probe.tip_temp_c < 4.0
+
+
+def test_the_battery_sags_under_load_and_drains() -> None:
+    probe = plant()
+    run(probe, SHUT, 1.0)
+    rest_mv = probe.battery_mv
+
+    run(probe, Actuators(valve=1.0, tip_heater=0.0, skin_warmer=1.0), 1.0)
+    loaded_mv = probe.battery_mv
+    run(probe, Actuators(valve=1.0, skin_warmer=1.0), 300.0)
+
+    assert loaded_mv < rest_mv - 30.0
+    assert probe.battery_mv < loaded_mv - 5.0
+    probe.battery.sag_mv = 1500.0
+    run(probe, SHUT, 0.1)
+    assert probe.battery_mv < 3300.0
+
+
+# -- step and state ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_ten_millisecond_steps_are_as_good_as_one_millisecond_steps(profile: str) -> None:
+    coarse = plant(profile)
+    fine = plant(profile, tick_s=0.001)
+    differences_c = []
+
+    for actuators, seconds in (
+        (OPEN, 25),
+        (Actuators(valve=0.4, shutoff_open=True), 5),
+        (SHUT, 20),
+    ):
+        for _ in range(seconds):
+            run(coarse, actuators, 1.0)
+            run(fine, actuators, 1.0, tick_s=0.001)
+            differences_c.append(abs(coarse.tip_temp_c - fine.tip_temp_c))
+
+    assert max(differences_c) < 2.0
+    assert sorted(differences_c)[len(differences_c) // 2] < 0.3
+    assert coarse.ice_radius_mm == pytest.approx(fine.ice_radius_mm, rel=0.01)
+    assert coarse.vented_g == pytest.approx(fine.vented_g, rel=0.005)
+
+
+def test_a_loaded_copy_continues_identically() -> None:
+    probe = plant()
+    run(probe, OPEN, 12.34)
+    twin = plant()
+
+    twin.load(probe.save())
+    run(probe, SHUT, 5.0)
+    run(twin, SHUT, 5.0)
+
+    assert twin.truth() == probe.truth()
+    assert twin.battery_mv == probe.battery_mv
+    assert twin.tip_2_temp_c == probe.tip_2_temp_c
+    assert twin.line_g == probe.line_g
+
+
+def test_truth_is_what_the_plant_says() -> None:
+    probe = plant()
+    run(probe, OPEN, 10.0)
+
+    truth = probe.truth()
+
+    assert truth.tip_temp_c == probe.tip_temp_c
+    assert truth.ice_radius_mm == probe.ice_radius_mm
+    assert truth.radius_minus20_mm == probe.radius_minus20_mm
+    assert truth.liquid_g == probe.liquid_g
+    assert truth.heat_w == probe.heat_w
