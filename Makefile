@@ -47,7 +47,9 @@ generated: $(DEV_STAMP) ## tables of SPEC.md, C header and golden vectors, from 
 	@$(BIN)/python -m cryoctl_protocol.generate
 
 picture: $(DEV_STAMP) ## the picture of a cycle in README.md
-	@$(BIN)/python -m cryoctl_hil.picture
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
+		&& $(BIN)/cryoctl run --seed 1 --out "$$folder/run" >/dev/null \
+		&& $(BIN)/cryoctl report "$$folder/run/run.mcap" --picture docs/images/cycle.svg
 
 lock: $(DEV_STAMP) ## choose new versions for constraints.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \

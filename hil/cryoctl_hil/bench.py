@@ -107,6 +107,7 @@ def codec_pairs_per_s(key: TagKey | None) -> float:
     deframer = Deframer()
     deframer.feed(DELIMITER)
     message_id = ID_OF[Telemetry]
+    message: object = None
     started_s = cpu_s()
     for seq in range(FRAMES):
         wire = wrap(build(message_id, encode(SAMPLE), seq=seq & 0xFFFF, session=7, key=key))
@@ -130,7 +131,7 @@ def peak_memory_mib() -> float:
 
 def main() -> None:
     """Print one figure a line, the best of a few rounds each."""
-    figures = (
+    figures: tuple[tuple[str, Callable[[], float], str, float | None], ...] = (
         ("lock-step, whole stack", lambda: whole_stack(lockstep), "virtual s / CPU s", 500.0),
         ("virtual-time asyncio", lambda: whole_stack(virtual_loop), "virtual s / CPU s", None),
         ("codec, plain telemetry", lambda: codec_pairs_per_s(None), "pairs / CPU s", 300_000.0),
@@ -144,8 +145,8 @@ def main() -> None:
     for name, measure, unit, target in figures:
         best = max(measure() for _ in range(ROUNDS))
         aim = "" if target is None else f"   (target {target:,.0f})"
-        print(f"{name:<26}{best:>12,.0f} {unit}{aim}")  # noqa: T201
-    print(f"{'peak memory':<26}{peak_memory_mib():>12,.0f} MiB   (target 150)")  # noqa: T201
+        print(f"{name:<26}{best:>12,.0f} {unit}{aim}")
+    print(f"{'peak memory':<26}{peak_memory_mib():>12,.0f} MiB   (target 150)")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
@@ -101,7 +101,7 @@ class FaultPort(Protocol):
     """The back door of a simulator or bench; a real probe has none."""
 
     def inject(self, fault: str) -> None:
-        """Schedule ``ID@WHEN`` (see ``cryoctl run --help``); raises ValueError with a clear text."""
+        """Schedule ``ID@WHEN`` (such as ``tc_open@12s``); raises ValueError with a clear text."""
         ...
 
 
@@ -160,6 +160,7 @@ class Opened:
         link: Present for devices in real time.
         faults: Present where faults can be injected.
         truth: Present where a simulated plant knows the truth.
+        files: Name and text of every file that shaped the device, for the recording.
     """
 
     description: str
@@ -167,8 +168,7 @@ class Opened:
     link: FrameLink | None = None
     faults: FaultPort | None = None
     truth: TruthSource | None = None
-    files: tuple[str, ...] = field(default=())
-    """Texts of the files that shaped the device, for the recording's metadata."""
+    files: tuple[tuple[str, str], ...] = ()
 
 
 def open_device(url: DeviceUrl) -> Opened:

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
-from cryoctl_protocol.peer import DeviceUrl, LinkError, Opened
+from cryoctl_protocol.peer import AddressError, DeviceUrl, Opened
 from cryoctl_protocol.profile import ProfileError, load_profile
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, decode_utf8
 from cryoctl_simulator.device import SimulatedDevice
@@ -27,7 +27,7 @@ def open_link(url: DeviceUrl) -> Opened:
     """Return a simulated probe in virtual time.
 
     Raises:
-        LinkError: Unknown profile or parameter, or a value that is not allowed.
+        AddressError: Unknown profile or parameter, or a value that is not allowed.
         FileError: Mistakes in the scenario file.
     """
     _refuse_unknown_params(url)
@@ -35,7 +35,7 @@ def open_link(url: DeviceUrl) -> Opened:
     try:
         profile = load_profile(name)
     except ProfileError as error:
-        raise LinkError(f"device {url}: {error}") from error
+        raise AddressError(f"device {url}: {error}") from error
     seed = _seed(url)
     scenario, scenario_text = _scenario(url)
     device = SimulatedDevice(
@@ -48,7 +48,7 @@ def open_link(url: DeviceUrl) -> Opened:
         try:
             device.inject(fault)
         except ValueError as error:
-            raise LinkError(f"device {url}: {error}") from error
+            raise AddressError(f"device {url}: {error}") from error
     profile_text = (
         resources.files("cryoctl_protocol").joinpath("profiles", f"{name}.toml").read_text("utf-8")
     )
@@ -57,7 +57,10 @@ def open_link(url: DeviceUrl) -> Opened:
         peer=device,
         faults=device,
         truth=device,
-        files=(profile_text, scenario_text) if scenario_text else (profile_text,),
+        files=(
+            (f"profiles/{name}.toml", profile_text),
+            *((("scenario", scenario_text),) if scenario_text else ()),
+        ),
     )
 
 
@@ -66,7 +69,7 @@ def _refuse_unknown_params(url: DeviceUrl) -> None:
         if key not in PARAMS:
             close = difflib.get_close_matches(key, PARAMS, n=1)
             meant = f"; did you mean '{close[0]}'?" if close else ""
-            raise LinkError(
+            raise AddressError(
                 f"device {url}: unknown parameter '{key}' (allowed: {', '.join(PARAMS)}{meant})"
             )
 
@@ -76,9 +79,9 @@ def _seed(url: DeviceUrl) -> int:
     if text is None:
         return DEFAULT_SEED
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(SEED_MAX))):
-        raise LinkError(f"device {url}: seed '{text}' is no whole number (0 to {SEED_MAX})")
+        raise AddressError(f"device {url}: seed '{text}' is no whole number (0 to {SEED_MAX})")
     if int(text) > SEED_MAX:
-        raise LinkError(f"device {url}: seed {text} is out of range (0 to {SEED_MAX})")
+        raise AddressError(f"device {url}: seed {text} is out of range (0 to {SEED_MAX})")
     return int(text)
 
 
@@ -95,7 +98,7 @@ def _scenario(url: DeviceUrl) -> tuple[Scenario, str]:
     except OSError as error:
         reason = error.strerror or "cannot be read"
         known = ", ".join(shipped) or "none"
-        raise LinkError(
+        raise AddressError(
             f"device {url}: scenario '{name}': {reason}; give a TOML file or one of: {known}"
         ) from error
     text = decode_utf8(data, name)

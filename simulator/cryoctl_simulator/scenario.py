@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cryoctl_protocol.toml_text import load_toml
+from cryoctl_protocol.toml_text import FileKind, load_toml
 from cryoctl_simulator.tissue import TissueProperties
 
 TissueName = Literal["muscle", "nerve_in_fat", "gel_22c", "water", "air"]
@@ -148,6 +148,14 @@ class Scenario(_Table):
 def load_scenario(text: str, source: str) -> Scenario:
     """Read a scenario from TOML ``text``; raises ``FileError`` with file and line."""
     return load_toml(text, source, Scenario)
+
+
+def scenario_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a scenario file."""
+    return Scenario.model_json_schema()
+
+
+FILE_KIND: Final = FileKind(load_scenario, scenario_schema)
 
 
 def shipped_scenarios() -> dict[str, str]:

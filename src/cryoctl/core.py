@@ -7,19 +7,22 @@ time, the lock-step runner on peers that live in ours. Nothing decides anything 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from hashlib import sha256
 from typing import Any, Final
 
-from cryoctl import permits
+from cryoctl import phases
 from cryoctl.arming import ArmingView, Blocker, arm_blockers
+from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import MODES, Phase, PhaseMachine, Trigger
-from cryoctl.cycles import HOLD_FRACTION_MIN, CycleRecord, Verdict
+from cryoctl.cycles import CycleRecord, Verdict
 from cryoctl.interlocks import Interlocks, TripNotice
-from cryoctl.permits import PermitContext, Refusal
-from cryoctl.records import Control, LogEvent, RecordSink
+from cryoctl.journal import Journal
+from cryoctl.measures import Measures
+from cryoctl.permits import Refusal
+from cryoctl.provision import not_provided
+from cryoctl.records import Control, RecordSink
+from cryoctl.safing import SAFE_STATES, Safing, TripRecord, device_notice
 from cryoctl.sample import Sample, to_sample
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import (
@@ -37,7 +40,8 @@ from cryoctl_protocol.codes import (
 from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, VendorFrame
 from cryoctl_protocol.host_session import Phase as SessionPhase
-from cryoctl_protocol.messages import Ack, Command, Done, Event, Hello, Telemetry, Vitals
+from cryoctl_protocol.link_limits import STREAM_LIMITS, LinkLimits
+from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals
 from cryoctl_protocol.profile import Profile
 
 TICK_S: Final = 0.05
@@ -45,18 +49,14 @@ TICK_S: Final = 0.05
 LEASE_TICKS: Final = 2
 """One lease every so many ticks: 10 Hz, from the same tick as control (SR-02)."""
 TICK_AGE_MAX_S: Final = 0.15  # SR-35
-CONNECT_S: Final = 5.0
-START_WITHIN_S: Final = 10.0  # SR-26: ARM and START at most this far apart.
-RELEASE_ABOVE_C: Final = 5.0  # SR-14
-RELEASE_AFTER_S: Final = 2.0  # SR-14
-RELEASE_SHOWN_S: Final = 1.0  # Time for people to see that the needle is free.
-GAS_LOW_S: Final = 0.5  # One noisy sample must not end a freeze.
-STOP_RETRY_S: Final = 0.06
-SILENT_SAFE_S: Final = 5.0  # A lost probe has made itself safe long before (SR-01).
-SEND_WITHIN_S: Final = 1.0
 TICK_OFFSET_S: Final = 0.0005
 """Ticks stand this long after whole steps, so that in virtual time no sample and tick are ever due
 at the same instant and both shells take them in the same order."""
+
+_MACHINE: Final = PhaseMachine()
+_QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
+_ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
+_PHASE_NUMBER: Final = {phase: index for index, phase in enumerate(Phase)}
 
 
 class Request(StrEnum):
@@ -71,24 +71,6 @@ class Request(StrEnum):
     ACKNOWLEDGE = "acknowledge"
 
 
-@dataclass(slots=True)
-class TripRecord:
-    """A trip as it happened.
-
-    Attributes:
-        layer: ``host`` or ``device``, whoever saw it first.
-        phase: In which it struck.
-        time_to_safe_ms: From detection to the first sample that shows the safe state.
-    """
-
-    notice: TripNotice
-    layer: str
-    phase: Phase
-    at_s: float
-    first_out: bool
-    time_to_safe_ms: float | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a controller is run, beside the treatment.
@@ -96,16 +78,14 @@ class Settings:
     Attributes:
         key: Shared key of the device.
         nonce_seed: Random bytes; fixed only where a run must repeat.
-        stale_s: Telemetry older than this allows STOP only; a property of the link.
-        lost_s: Telemetry older than this trips.
+        link: How old telemetry may be on the link in use.
         bench_waiver: A written reason to command a device without own protection.
         cartridge_g: Gas in the cartridge at the start, by the operator's word.
     """
 
     key: bytes
     nonce_seed: bytes
-    stale_s: float = 0.05
-    lost_s: float = 0.15
+    link: LinkLimits = STREAM_LIMITS
     bench_waiver: str = ""
     cartridge_g: float | None = None
 
@@ -117,13 +97,6 @@ class CycleState:
     phase: Phase
     since_s: float
     cycle: int
-
-
-_MACHINE: Final = PhaseMachine()
-_QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
-_ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
-_SAFE_STATES: Final = (DeviceState.SAFE, DeviceState.FAULT)
-_PHASE_NUMBER: Final = {phase: index for index, phase in enumerate(Phase)}
 
 
 class Controller:
@@ -144,31 +117,22 @@ class Controller:
         self.settings = settings
         self.session = HostSession(settings.key, nonce_seed=settings.nonce_seed)
         self.interlocks = Interlocks(profile.limits, profile.probe.gas)
+        self.journal = Journal(sink)
+        self.desk = CommandDesk(self.session, self.journal, profile.hash32, settings.bench_waiver)
+        self.measures = Measures(profile.limits)
+        self.safing = Safing()
         self.state = CycleState(Phase.DISCONNECTED, 0.0, 0)
         self.cycles: list[CycleRecord] = []
-        self.trips: list[TripRecord] = []
-        self.alarms: list[str] = []
+        self.sample: Sample | None = None
         self.failure = ""
         """Why the treatment could not be done; empty if it could."""
         self.link_failure = False
         self.aborted = False
-        self.gas_used_g = 0.0
-        self.sample: Sample | None = None
         self._sink = sink
-        self._sample_s: float | None = None
         self._tick_s: float | None = None
         self._ticks = 0
-        self._stale = False
-        self._warm_s: float | None = None
-        self._gas_low_s: float | None = None
         self._leak_tested_s: float | None = None
         self._arm_asked_s = float("-inf")
-        self._todo: Command | None = None
-        self._todo_s = 0.0
-        self._stop_sent_s = float("-inf")
-        self._stop_trip = Trip.NONE
-        self._stop_confirmed = False
-        self._event_digest = b""
 
     # -- what anybody may look at ----------------------------------------------------------------
 
@@ -178,6 +142,26 @@ class Controller:
         return self.state.phase
 
     @property
+    def trips(self) -> list[TripRecord]:
+        """Every trip so far, the first cause first."""
+        return self.safing.trips
+
+    @property
+    def alarms(self) -> list[str]:
+        """Every alarm raised so far."""
+        return self.journal.alarms
+
+    @property
+    def gas_used_g(self) -> float:
+        """Gas that left the exhaust since connecting, by the host's own ledger."""
+        return self.measures.gas_used_g
+
+    @property
+    def events_sha256(self) -> str:
+        """Running hash over the event log: same run, same hash."""
+        return self.journal.sha256
+
+    @property
     def finished(self) -> bool:
         """True once nothing more will happen without an operator."""
         return self.state.phase in _ENDED or bool(self.failure)
@@ -185,7 +169,7 @@ class Controller:
     @property
     def made_safe(self) -> bool:
         """True once a trip's safe state has been seen in telemetry; a thaw may still run."""
-        return self._stop_confirmed or self.finished
+        return self.safing.confirmed or self.finished
 
     @property
     def verdict(self) -> Verdict:
@@ -202,24 +186,16 @@ class Controller:
             return Verdict.PASS
         return Verdict.FAIL
 
-    @property
-    def events_sha256(self) -> str:
-        """Running hash over the event log: same run, same hash."""
-        return self._event_digest.hex()
-
     def arm_blockers(self, now_s: float) -> list[Blocker]:
         """Return every reason why ARM is refused now; none hides another."""
+        hello, tested_s = self.session.hello, self._leak_tested_s
         return arm_blockers(
             ArmingView(
                 treatment=self.treatment,
                 profile=self.profile,
-                sample=None if self._stale else self.sample,
-                probe_profile_hash=0
-                if self.session.hello is None
-                else self.session.hello.profile_hash,
-                leak_test_age_s=None
-                if self._leak_tested_s is None
-                else now_s - self._leak_tested_s,
+                sample=None if self.desk.stale else self.sample,
+                probe_profile_hash=0 if hello is None else hello.profile_hash,
+                leak_test_age_s=None if tested_s is None else now_s - tested_s,
                 cartridge_g=self.settings.cartridge_g,
                 gas_used_g=self.gas_used_g,
                 recording=self._sink.ready,
@@ -230,8 +206,8 @@ class Controller:
 
     def connect(self, now_s: float) -> None:
         """Begin to talk to the device."""
-        self._fire(Trigger.CONNECT, now_s)
-        self._sample_s = None
+        self.fire(Trigger.CONNECT, now_s)
+        self.measures.sample_s = None
         self.session.open(now_s)
 
     def on_body(self, body: bytes, now_s: float) -> None:
@@ -265,16 +241,16 @@ class Controller:
 
     def on_link_gone(self, reason: str, now_s: float) -> None:
         """Note that the link itself is gone; the probe's own lease makes it safe."""
-        self._log("link", now_s, gone=reason)
+        self.journal.log("link", now_s, gone=reason)
         if self.phase in _QUIET:
-            self._fail(f"the link is gone: {reason}", now_s, link=True)
+            self.fail(f"the link is gone: {reason}", now_s, link=True)
         else:
-            self._trip_if_live(TripNotice(Trip.LINK, 0.0, self.settings.lost_s, "s"), now_s)
+            self.trip(TripNotice(Trip.LINK, 0.0, self.settings.link.lost_s, "s"), now_s)
 
     def request(self, request: Request, now_s: float) -> Refusal | None:
         """Do what an operator asks, or say why not."""
         refusal = self._do(request, now_s)
-        self._log(
+        self.journal.log(
             "operator",
             now_s,
             request=request.value,
@@ -285,15 +261,9 @@ class Controller:
     def tick(self, now_s: float) -> None:
         """Run the control loop once: ages, retries, lease, phase timers."""
         if self._tick_s is not None and now_s - self._tick_s > TICK_AGE_MAX_S:
-            self._trip_if_live(
-                TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s
-            )
+            self.trip(TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s)
         self._tick_s = now_s
         self._check_age(now_s)
-        # A repeat is a command like any other: none while telemetry is stale (SR-03).
-        for failed in () if self._stale else self.session.poll(now_s):
-            self._log("unanswered", now_s, op=Op(failed.op).name, reason=failed.reason)
-            self._trip_if_live(TripNotice(Trip.COMMAND_FAILED, failed.op, 0.0, "op"), now_s)
         if self._ticks % LEASE_TICKS == 0 and self.session.phase in (
             SessionPhase.OPEN,
             SessionPhase.PROVING,
@@ -306,7 +276,7 @@ class Controller:
                 _PHASE_NUMBER[self.phase],
                 self.state.cycle,
                 self.treatment.cycles.setpoint_c,
-                -1.0 if self._sample_s is None else now_s - self._sample_s,
+                -1.0 if self.measures.sample_s is None else now_s - self.measures.sample_s,
                 self.gas_used_g,
             ),
             now_s,
@@ -324,10 +294,8 @@ class Controller:
     def _on_telemetry(self, telemetry: Telemetry, now_s: float) -> None:
         hello = self.session.hello
         sample = to_sample(telemetry, 0 if hello is None else hello.sensors)
-        previous_s = self._sample_s
-        self._sample_s = now_s
         self.sample = sample
-        self._stale = False
+        self.desk.stale = False
         if self.session.phase is not SessionPhase.OPEN:
             self._sink.sample(sample, now_s)
             return
@@ -335,13 +303,18 @@ class Controller:
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
         )
         if notice is not None:
-            self._trip_if_live(notice, now_s)
-        if sample.state in _SAFE_STATES:
+            self.trip(notice, now_s)
+        if sample.state in SAFE_STATES:
             self._adopt_device_trip(sample, now_s)
-        if sample.state == DeviceState.FREEZE:
+        elif sample.state == DeviceState.FREEZE:
             self._check_freeze_is_asked_for(sample, now_s)
-        if previous_s is not None:
-            self._measure(sample, now_s, now_s - previous_s)
+        self.measures.take(
+            sample,
+            now_s,
+            tip_good=self.interlocks.memory.tip_good,
+            phase=self.state.phase,
+            cycle=self.cycles[-1] if self.cycles else None,
+        )
         self._step(now_s)
         self._sink.sample(sample, now_s)
 
@@ -350,54 +323,30 @@ class Controller:
         if self.phase in (Phase.COOLING, Phase.HOLD):
             return
         if now_s - self.state.since_s > SEND_WITHIN_S:
-            notice = TripNotice(Trip.COMMAND_FAILED, sample.state, 0.0, "state")
-            self._trip_if_live(notice, now_s)
+            self.trip(TripNotice(Trip.COMMAND_FAILED, sample.state, 0.0, "state"), now_s)
 
-    def _measure(self, sample: Sample, now_s: float, span_s: float) -> None:
-        used_g = 0.0
-        if sample.exhaust_flow_mg_s is not None and sample.exhaust_flow_mg_s > 0.0:
-            used_g = sample.exhaust_flow_mg_s * span_s / 1000.0
-        self.gas_used_g += used_g
-        tip_c = sample.tip_temp_c
-        if tip_c is not None and tip_c > RELEASE_ABOVE_C and self.interlocks.memory.tip_good:
-            if self._warm_s is None:
-                self._warm_s = now_s
-        else:
-            self._warm_s = None
-        pressure_bar = sample.supply_pressure_bar
-        if pressure_bar is not None and pressure_bar < self.profile.limits.pressure_low_bar:
-            if self._gas_low_s is None:
-                self._gas_low_s = now_s
-        else:
-            self._gas_low_s = None
-        if not self.cycles or self.phase not in (Phase.COOLING, Phase.HOLD, Phase.THAWING):
-            return
-        record = self.cycles[-1]
-        record.gas_used_g += used_g
-        if tip_c is None or not self.interlocks.memory.tip_good:
-            return
-        if record.tip_min_c is None or tip_c < record.tip_min_c:
-            record.tip_min_c = tip_c
-        if self.phase is Phase.HOLD and self._in_band(tip_c):
-            record.in_band_s += span_s
-
-    def _in_band(self, tip_c: float) -> bool:
-        return abs(tip_c - self.treatment.cycles.setpoint_c) <= self.profile.limits.band_c
+    def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:
+        """Follow a probe that made itself safe, should its event have been lost."""
+        if self.phase in (Phase.IDLE, *_QUIET):
+            return  # It held a trip before we came; ARM is blocked until it is cleared.
+        trip = Trip(sample.trip) if sample.trip else Trip.OPERATOR_STOP
+        self.trip(TripNotice(trip, 0.0, 0.0, ""), now_s, layer="device")
 
     def _check_age(self, now_s: float) -> None:
-        if self._sample_s is None or self.phase in _QUIET:
+        sample_s = self.measures.sample_s
+        if sample_s is None or self.phase in _QUIET:
             return
-        age_s = now_s - self._sample_s
-        if age_s > self.settings.stale_s and not self._stale:
-            self._stale = True
-            self._alarm("LINK_STALE", now_s, age_s=round(age_s, 3))
-        if age_s > self.settings.lost_s:
-            self._trip_if_live(TripNotice(Trip.LINK, age_s, self.settings.lost_s, "s"), now_s)
+        age_s = now_s - sample_s
+        if age_s > self.settings.link.stale_s and not self.desk.stale:
+            self.desk.stale = True
+            self.journal.alarm("LINK_STALE", now_s, age_s=round(age_s, 3))
+        if age_s > self.settings.link.lost_s:
+            self.trip(TripNotice(Trip.LINK, age_s, self.settings.link.lost_s, "s"), now_s)
 
     # -- answers and events ----------------------------------------------------------------------
 
     def _on_hello(self, hello: Hello, now_s: float) -> None:
-        self._log(
+        self.journal.log(
             "hello",
             now_s,
             device=_text(hello.device_id),
@@ -405,56 +354,58 @@ class Controller:
             profile=_text(hello.profile_id),
             boot_id=hello.boot_id,
             owned=hello.owned,
+            not_provided=[
+                missing.name for missing in not_provided(hello.capabilities, hello.sensors)
+            ],
         )
         if self.session.phase is SessionPhase.TELEMETRY_ONLY:
-            self._fail(self.session.mismatch, now_s, link=True)
+            self.fail(self.session.mismatch, now_s, link=True)
         if hello.host_nonce == 0 and self.phase not in _QUIET:
             # The probe says that it has just started: nothing it was told still holds.
-            self._trip_if_live(TripNotice(Trip.DEVICE_RESTART, 0.0, 0.0, ""), now_s)
+            self.trip(TripNotice(Trip.DEVICE_RESTART, 0.0, 0.0, ""), now_s)
 
     def _on_ack(self, ack: Ack, now_s: float) -> None:
         op, answer = Op(ack.op), Answer(ack.answer)
-        self._log("answer", now_s, op=op.name, counter=ack.counter, answer=answer.name)
+        self.journal.log("answer", now_s, op=op.name, counter=ack.counter, answer=answer.name)
         if op is Op.STOP:
             return
         if answer is not Answer.ACCEPTED:
             if op in (Op.ARM, Op.START) and self.phase in (Phase.READY, Phase.ARMED):
-                self._fail(f"the probe refused {op.name}: {answer.name}", now_s)
+                self.fail(f"the probe refused {op.name}: {answer.name}", now_s)
             elif op is not Op.CLEAR:
-                self._trip_if_live(TripNotice(Trip.COMMAND_FAILED, answer, 0.0, "answer"), now_s)
+                self.trip(TripNotice(Trip.COMMAND_FAILED, answer, 0.0, "answer"), now_s)
             return
         if op is Op.ARM and self.phase is Phase.READY:
-            self._fire(Trigger.ARM, now_s)
+            self.fire(Trigger.ARM, now_s)
         elif op is Op.START and self.phase is Phase.ARMED:
-            self._fire(Trigger.START, now_s)
-            self._begin_prewarm(now_s)
+            phases.begin_prewarm(self, now_s)
         elif op is Op.END and self.phase is Phase.RELEASE:
-            self._fire(Trigger.FINISH, now_s)
+            self.fire(Trigger.FINISH, now_s)
 
     def _on_done(self, done: Done, now_s: float) -> None:
         op, result = Op(done.op), Result(done.result)
-        self._log(
+        self.journal.log(
             "done", now_s, op=op.name, counter=done.counter, result=result.name, detail=done.detail
         )
         testing = self.phase in (Phase.SELF_TEST, Phase.LEAK_TEST)  # Else a trip has ended it.
         if op in (Op.SELF_TEST, Op.LEAK_TEST) and testing and result is not Result.OK:
             detail = f" (pressure fell {done.detail} mbar)" if op is Op.LEAK_TEST else ""
-            self._fail(f"{op.name} failed{detail}: do not use this probe", now_s)
+            self.fail(f"{op.name} failed{detail}: do not use this probe", now_s)
         elif op is Op.SELF_TEST and self.phase is Phase.SELF_TEST:
-            self._fire(Trigger.PASSED, now_s)
-            self._plan_command(Op.LEAK_TEST, now_s)
+            self.fire(Trigger.PASSED, now_s)
+            self.plan_command(Op.LEAK_TEST, now_s)
         elif op is Op.LEAK_TEST and self.phase is Phase.LEAK_TEST:
             self._leak_tested_s = now_s
-            self._fire(Trigger.PASSED, now_s)
+            self.fire(Trigger.PASSED, now_s)
         elif op is Op.PREWARM and self.phase is Phase.PREWARM:
             if result is Result.OK:
-                self._begin_freeze(Trigger.WARMED, now_s)
+                phases.begin_freeze(self, Trigger.WARMED, now_s)
             else:
-                self._trip(TripNotice(Trip.COMMAND_FAILED, result, 0.0, "result"), "host", now_s)
+                self.trip(TripNotice(Trip.COMMAND_FAILED, result, 0.0, "result"), now_s)
 
     def _on_event(self, event: Event, now_s: float) -> None:
         code = EventCode(event.code)
-        self._log(
+        self.journal.log(
             "device",
             now_s,
             event=code.name,
@@ -466,8 +417,7 @@ class Controller:
         )
         if code is EventCode.TRIP:
             trip = Trip(event.trip) if event.trip else Trip.INTERNAL
-            notice = TripNotice(trip, event.value, event.limit, "device units")
-            self._trip_if_live(notice, now_s, layer="device")
+            self.trip(device_notice(trip, event.value, event.limit), now_s, layer="device")
 
     # -- operator --------------------------------------------------------------------------------
 
@@ -475,13 +425,13 @@ class Controller:
         if request is Request.STOP:
             if self.phase in _QUIET:
                 self.aborted = True
-                self._fail("stopped before a session with the device was open", now_s)
+                self.fail("stopped before a session with the device was open", now_s)
             if not _MACHINE.knows(self.phase, Trigger.TRIP) or self.failure:
                 return None  # Nothing runs; STOP is never an error.
-            self._trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), "host", now_s)
+            self.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
             return None
         if request is Request.BEGIN:
-            refusal = self._gate(Op.SELF_TEST, Phase.SELF_TEST)
+            refusal = self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
             return refusal or self._move(Trigger.BEGIN, Op.SELF_TEST, now_s)
         if request is Request.ARM:
             return self._arm(now_s)
@@ -495,9 +445,9 @@ class Controller:
     def _move(self, trigger: Trigger, op: Op | None, now_s: float) -> Refusal | None:
         if not _MACHINE.knows(self.phase, trigger):
             return Refusal(f"{trigger} is not possible in {self.phase}")
-        self._fire(trigger, now_s)
+        self.fire(trigger, now_s)
         if op is not None:
-            self._plan_command(op, now_s)
+            self.plan_command(op, now_s)
         return None
 
     def _arm(self, now_s: float) -> Refusal | None:
@@ -511,220 +461,49 @@ class Controller:
 
     def _start(self, now_s: float) -> Refusal | None:
         # From one act of the operator to the other, however long the probe took to answer.
-        if now_s - self._arm_asked_s > START_WITHIN_S:
-            return Refusal(f"START must follow ARM within {START_WITHIN_S:g} s (SR-26)")
+        if now_s - self._arm_asked_s > phases.START_WITHIN_S:
+            return Refusal(f"START must follow ARM within {phases.START_WITHIN_S:g} s (SR-26)")
         return self._ask(Phase.ARMED, Op.START, now_s)
 
     def _ask(self, phase: Phase, op: Op, now_s: float) -> Refusal | None:
         if self.phase is not phase:
             return Refusal(f"{op.name} is not possible in {self.phase}")
-        if self._todo is not None or self.session.busy:
+        if not self.desk.idle:
             return Refusal("the probe has not answered the last command yet")
-        refusal = self._gate(op, phase)
+        refusal = self.desk.gate(op, phase)
         if refusal is None:
-            self._plan_command(op, now_s)
+            self.plan_command(op, now_s)
         return refusal
 
     def _acknowledge(self, now_s: float) -> Refusal | None:
         if self.phase not in _ENDED:
             return Refusal(f"nothing to acknowledge in {self.phase}")
         if self.phase is Phase.FAULT:
-            refusal = self._gate(Op.CLEAR, self.phase)
+            refusal = self.desk.gate(Op.CLEAR, self.phase)
             if refusal is not None:
                 return refusal
-            self._send(Command(0, 0, Op.CLEAR, 0, 0, 0, 0, 0, 0), now_s)
-        self._fire(Trigger.ACKNOWLEDGE, now_s)
+            self.plan_command(Op.CLEAR, now_s)
+        self.fire(Trigger.ACKNOWLEDGE, now_s)
         return None
 
-    # -- the treatment, phase by phase -----------------------------------------------------------
+    # -- what the phases may do ------------------------------------------------------------------
 
     def _step(self, now_s: float) -> None:
         """Carry out what the present phase waits for; runs after every sample and every tick."""
         if self.failure:
             return
-        self._flush_todo(now_s)
-        handler = _HANDLERS.get(self.phase)
-        if handler is not None:
-            handler(self, now_s, now_s - self.state.since_s)
+        # A repeat is a command like any other: none while telemetry is stale (SR-03).
+        for failed in () if self.desk.stale else self.session.poll(now_s):
+            self.journal.log("unanswered", now_s, op=Op(failed.op).name, reason=failed.reason)
+            self.trip(TripNotice(Trip.COMMAND_FAILED, failed.op, 0.0, "op"), now_s)
+        self._flush(now_s)
+        phases.step(self, now_s)
 
-    def _while_connecting(self, now_s: float, elapsed_s: float) -> None:
-        if self.session.phase is SessionPhase.OPEN:
-            self._fire(Trigger.LINKED, now_s)
-        elif elapsed_s > CONNECT_S:
-            hello = self.session.hello
-            why = "another controller holds it" if hello and hello.owned else "no answer"
-            self._fail(
-                f"no session with the device within {CONNECT_S:g} s: {why}", now_s, link=True
-            )
+    def _flush(self, now_s: float) -> None:
+        if self.desk.flush(self.phase, now_s) is not None:
+            self.trip(TripNotice(Trip.COMMAND_FAILED, 0.0, 0.0, "refused"), now_s)
 
-    def _while_armed(self, now_s: float, elapsed_s: float) -> None:
-        if elapsed_s > START_WITHIN_S:
-            self._todo = None
-            self._fire(Trigger.DISARM, now_s)
-
-    def _while_prewarm(self, now_s: float, elapsed_s: float) -> None:
-        duration_s = self.treatment.prewarm.duration_s
-        if duration_s == 0.0:
-            self._begin_freeze(Trigger.WARMED, now_s)
-        elif elapsed_s > duration_s + SEND_WITHIN_S:
-            self._trip(
-                TripNotice(Trip.COMMAND_FAILED, elapsed_s, duration_s + SEND_WITHIN_S, "s"),
-                "host",
-                now_s,
-            )
-
-    def _while_cooling(self, now_s: float, elapsed_s: float) -> None:
-        sample, record = self.sample, self.cycles[-1]
-        if sample is None or self._stale or not self._freeze_runs(sample, now_s, elapsed_s):
-            return
-        tip_c = sample.tip_temp_c
-        if elapsed_s > self.profile.limits.reach_s_max:
-            self._end_freeze(Trigger.MISSED, now_s)
-        elif tip_c is not None and self._in_band(tip_c) and self.interlocks.memory.tip_good:
-            record.reached_s = now_s
-            self._fire(Trigger.REACHED, now_s)
-        elif self._gas_is_low(now_s):
-            self._end_freeze(Trigger.MISSED, now_s)
-
-    def _while_hold(self, now_s: float, elapsed_s: float) -> None:
-        sample, record = self.sample, self.cycles[-1]
-        if sample is None or self._stale or not self._freeze_runs(sample, now_s, elapsed_s):
-            return
-        hold_s = self.treatment.cycles.hold_s
-        if elapsed_s >= hold_s:
-            self._end_freeze(Trigger.HELD, now_s)
-        elif self._gas_is_low(now_s):
-            self._end_freeze(Trigger.MISSED, now_s)
-        elif elapsed_s - record.in_band_s > (1.0 - HOLD_FRACTION_MIN) * hold_s + 1.0:
-            # The verdict is settled: cooling on would use gas and freeze without effect.
-            self._end_freeze(Trigger.MISSED, now_s)
-
-    def _freeze_runs(self, sample: Sample, now_s: float, elapsed_s: float) -> bool:
-        """Return True while the probe freezes as told; trips if it stopped by itself."""
-        if sample.state == DeviceState.FREEZE:
-            return True
-        if self.phase is Phase.HOLD or elapsed_s > SEND_WITHIN_S:
-            self._trip(
-                TripNotice(Trip.COMMAND_FAILED, sample.state, DeviceState.FREEZE, "state"),
-                "host",
-                now_s,
-            )
-        return False
-
-    def _gas_is_low(self, now_s: float) -> bool:
-        if self._gas_low_s is None or now_s - self._gas_low_s < GAS_LOW_S:
-            return False
-        self._alarm("GAS_LOW", now_s)
-        self.cycles[-1].reason = "supply pressure too low to go on freezing"
-        return True
-
-    def _while_thawing(self, now_s: float, elapsed_s: float) -> None:
-        if self._is_free():
-            record = self.cycles[-1]
-            record.freed_s = now_s
-            self._log_cycle(record, now_s)
-            self._fire(Trigger.FREED, now_s)
-        elif elapsed_s > self.treatment.thaw.timeout_s:
-            limit_s = self.treatment.thaw.timeout_s
-            self._trip(TripNotice(Trip.THAW_TIMEOUT, elapsed_s, limit_s, "s"), "host", now_s)
-
-    def _is_free(self) -> bool:
-        """Return True if samples have shown a warm tip for long enough (SR-14)."""
-        if self._warm_s is None or self._sample_s is None:
-            return False
-        return self._sample_s - self._warm_s >= RELEASE_AFTER_S
-
-    def _while_release(self, now_s: float, elapsed_s: float) -> None:
-        if elapsed_s < RELEASE_SHOWN_S:
-            return
-        plan = self.treatment.cycles
-        effective = self.cycles[-1].verdict is Verdict.PASS
-        goes_on = effective or plan.on_not_effective == "continue"
-        if len(self.cycles) < plan.count and goes_on:
-            self._fire(Trigger.REST, now_s)
-        elif self._todo is None and not self.session.busy:
-            self._plan_command(Op.END, now_s)
-
-    def _while_pause(self, now_s: float, elapsed_s: float) -> None:
-        if elapsed_s >= self.treatment.cycles.pause_s:
-            self._begin_freeze(Trigger.AGAIN, now_s)
-
-    def _while_safe(self, now_s: float, elapsed_s: float) -> None:
-        sample = self.sample
-        silent_s = elapsed_s if self._sample_s is None else now_s - self._sample_s
-        if self._stale or sample is None:
-            if silent_s > SILENT_SAFE_S:
-                self._alarm("SAFE_NOT_CONFIRMED", now_s)
-                self._fire(Trigger.MADE_SAFE, now_s)
-            else:
-                self._repeat_stop(now_s)
-            return
-        if not self._stop_confirmed:
-            if not _is_safe(sample):
-                self._repeat_stop(now_s)
-                if elapsed_s > SILENT_SAFE_S:
-                    self._alarm("SAFE_NOT_CONFIRMED", now_s)
-                return
-            self._stop_confirmed = True
-            trip = self.trips[-1]
-            trip.time_to_safe_ms = round((now_s - trip.at_s) * 1000.0, 1)
-            self._log("safe", now_s, time_to_safe_ms=trip.time_to_safe_ms)
-        if self._is_free() or elapsed_s > self.profile.limits.thaw_s_max:
-            self._fire(Trigger.MADE_SAFE, now_s)
-
-    def _begin_prewarm(self, now_s: float) -> None:
-        duration_s = self.treatment.prewarm.duration_s
-        if duration_s > 0.0:
-            self._plan_command(Op.PREWARM, now_s, duration_ms=round(duration_s * 1000.0))
-
-    def _begin_freeze(self, trigger: Trigger, now_s: float) -> None:
-        plan, limits = self.treatment.cycles, self.profile.limits
-        record = CycleRecord(len(self.cycles) + 1, plan.setpoint_c, plan.hold_s, now_s)
-        self.cycles.append(record)
-        self.state = CycleState(self.phase, self.state.since_s, record.index)
-        self._fire(trigger, now_s)
-        # The probe's own timer ends the freeze should we not: two seconds after we would have.
-        duration_s = min(limits.reach_s_max + plan.hold_s + 2.0, limits.freeze_s_max)
-        self._plan_command(
-            Op.FREEZE,
-            now_s,
-            setpoint_mdegc=round(plan.setpoint_c * 1000.0),
-            duration_ms=round(duration_s * 1000.0),
-        )
-
-    def _end_freeze(self, trigger: Trigger, now_s: float) -> None:
-        record = self.cycles[-1]
-        record.freeze_ended_s = now_s
-        record.judge_freeze()
-        if record.verdict is Verdict.NOT_EFFECTIVE:
-            self._alarm("NOT_EFFECTIVE", now_s, cycle=record.index, reason=record.reason)
-        self._warm_s = None
-        self._fire(trigger, now_s)
-        active = self.treatment.thaw.mode == "active"
-        self._plan_command(
-            Op.THAW,
-            now_s,
-            mode=ThawMode.ACTIVE if active else ThawMode.PASSIVE,
-            energy_mj=round(self.profile.limits.thaw_energy_j_max * 1000.0) if active else 0,
-        )
-
-    # -- commands --------------------------------------------------------------------------------
-
-    def _context(self, phase: Phase) -> PermitContext:
-        hello = self.session.hello
-        return PermitContext(
-            phase=phase,
-            session_open=self.session.phase is SessionPhase.OPEN,
-            stale=self._stale,
-            capabilities=0 if hello is None else hello.capabilities,
-            profile_matches=hello is not None and hello.profile_hash == self.profile.hash32,
-            bench_waiver=self.settings.bench_waiver,
-        )
-
-    def _gate(self, op: Op, phase: Phase) -> Refusal | None:
-        return permits.check(op, self._context(phase))
-
-    def _plan_command(
+    def plan_command(
         self,
         op: Op,
         now_s: float,
@@ -736,9 +515,7 @@ class Controller:
     ) -> None:
         """Have ``op`` sent as soon as the line is free and the gate allows it."""
         authorises = op in (Op.ARM, Op.START)
-        self._todo = Command(
-            counter=0,
-            deadline_ms=0,
+        command = NOTHING._replace(
             op=op,
             mode=mode,
             cycles=self.treatment.cycles.count if op is Op.ARM else 0,
@@ -747,45 +524,35 @@ class Controller:
             duration_ms=duration_ms,
             energy_mj=energy_mj,
         )
-        self._todo_s = now_s
-        self._flush_todo(now_s)
+        self.desk.plan(command, now_s)
+        self._flush(now_s)
 
-    def _flush_todo(self, now_s: float) -> None:
-        command = self._todo
-        if command is None or self.session.busy:
-            return
-        refusal = self._gate(Op(command.op), self.phase)
-        if refusal is None:
-            self._todo = None
-            self._send(command, now_s)
-        elif now_s - self._todo_s > SEND_WITHIN_S:
-            self._todo = None
-            self._log("refused", now_s, op=Op(command.op).name, reason=refusal.reason)
-            self._trip_if_live(TripNotice(Trip.COMMAND_FAILED, command.op, 0.0, "op"), now_s)
+    def begin_cycle(self, record: CycleRecord) -> None:
+        """Open the next freeze/thaw cycle."""
+        self.cycles.append(record)
+        self.state = CycleState(self.phase, self.state.since_s, record.index)
 
-    def _send(self, command: Command, now_s: float) -> None:
-        counter = self.session.command(command, now_s)
-        self._log(
-            "command",
+    def fire(self, trigger: Trigger, now_s: float) -> None:
+        """Go where the table says that ``trigger`` leads from here."""
+        source = self.phase
+        target = _MACHINE.fire(source, trigger)
+        self.state = CycleState(target, now_s, self.state.cycle)
+        self.journal.log(
+            "phase",
             now_s,
-            op=Op(command.op).name,
-            counter=counter,
-            setpoint_c=command.setpoint_mdegc / 1000.0,
-            duration_s=command.duration_ms / 1000.0,
+            source=source.value,
+            trigger=trigger.value,
+            target=target.value,
+            cycle=self.state.cycle,
         )
 
-    # -- trips -----------------------------------------------------------------------------------
-
-    def _trip_if_live(self, notice: TripNotice, now_s: float, *, layer: str = "host") -> None:
-        """Trip where there is something to make safe; once safe, only the first cause counts."""
-        if _MACHINE.knows(self.phase, Trigger.TRIP):
-            self._trip(notice, layer, now_s)
-
-    def _trip(self, notice: TripNotice, layer: str, now_s: float) -> None:
+    def trip(self, notice: TripNotice, now_s: float, *, layer: str = "host") -> None:
+        """Make the probe safe, if there is something to make safe; the first cause is kept."""
+        if not _MACHINE.knows(self.phase, Trigger.TRIP):
+            return
         rule = TRIP_RULES[notice.trip]
-        record = TripRecord(notice, layer, self.phase, now_s, first_out=not self.trips)
-        self.trips.append(record)
-        self._log(
+        self.safing.begin(notice, layer, self.phase, now_s)
+        self.journal.log(
             "trip",
             now_s,
             id=notice.trip.name,
@@ -795,51 +562,25 @@ class Controller:
             limit=round(notice.limit, 3),
             unit=notice.unit,
         )
-        self._alarm(notice.trip.name, now_s)
+        self.journal.alarm(notice.trip.name, now_s)
         if self.cycles and self.cycles[-1].freed_s is None:
-            cycle = self.cycles[-1]
-            cycle.freeze_ended_s = cycle.freeze_ended_s or now_s
-            stopped = notice.trip is Trip.OPERATOR_STOP
-            cycle.verdict = Verdict.ABORTED if stopped else Verdict.SAFETY_TRIP
-            cycle.reason = rule.text
-        self._todo = None
+            self.cycles[-1].break_off(notice.trip, now_s)
+        self.desk.drop()
         self.session.abandon()
-        self._warm_s = None
-        self._stop_trip = notice.trip
-        self._stop_confirmed = False
-        self._stop_sent_s = float("-inf")
-        self._fire(Trigger.TRIP, now_s)
-        self._repeat_stop(now_s)
+        self.measures.begin_thaw()
+        self.fire(Trigger.TRIP, now_s)
+        self.safing.repeat_stop(self.session, now_s)
 
-    def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:
-        """Follow a probe that made itself safe, should its event have been lost."""
-        if self.phase in (Phase.IDLE, *_QUIET):
-            return  # It held a trip before we came; ARM is blocked until it is cleared.
-        trip = Trip(sample.trip) if sample.trip else Trip.OPERATOR_STOP
-        self._trip_if_live(TripNotice(trip, 0.0, 0.0, ""), now_s, layer="device")
-
-    def _repeat_stop(self, now_s: float) -> None:
-        if now_s - self._stop_sent_s < STOP_RETRY_S:
-            return
-        self._stop_sent_s = now_s
-        self.session.stop(TRIP_RULES[self._stop_trip].action, self._stop_trip)
-
-    def give_up(self, why: str, now_s: float) -> None:
-        """End a run that its operator cannot carry out."""
-        self._fail(why, now_s)
-
-    def _fail(self, why: str, now_s: float, *, link: bool = False) -> None:
+    def fail(self, why: str, now_s: float, *, link: bool = False) -> None:
         """End a run that cannot be done; whatever is on goes off."""
         if self.failure:
             return
         self.failure = why
         self.link_failure = link
-        self._todo = None
-        self._log("failed", now_s, why=why)
+        self.desk.drop()
+        self.journal.log("failed", now_s, why=why)
         if self.phase not in (*_QUIET, Phase.IDLE):  # Else the probe may be at another's command.
             self.session.stop(SafeAction.THAW, Trip.OPERATOR_STOP)
-
-    # -- bookkeeping -----------------------------------------------------------------------------
 
     def _claimed_mode(self) -> HostMode:
         mode = MODES[self.phase]
@@ -847,40 +588,6 @@ class Controller:
         if mode is HostMode.FREEZE and sample is not None and sample.state != DeviceState.FREEZE:
             return HostMode.IDLE  # Not told yet: claiming more than is so proves nothing.
         return mode
-
-    def _fire(self, trigger: Trigger, now_s: float) -> None:
-        source = self.phase
-        target = _MACHINE.fire(source, trigger)
-        self.state = CycleState(target, now_s, self.state.cycle)
-        self._log(
-            "phase",
-            now_s,
-            source=source.value,
-            trigger=trigger.value,
-            target=target.value,
-            cycle=self.state.cycle,
-        )
-
-    def _log_cycle(self, record: CycleRecord, now_s: float) -> None:
-        self._log(
-            "cycle",
-            now_s,
-            index=record.index,
-            verdict=None if record.verdict is None else record.verdict.value,
-            tip_min_c=None if record.tip_min_c is None else round(record.tip_min_c, 3),
-            in_band_fraction=round(record.hold_in_band_fraction, 4),
-            gas_used_g=round(record.gas_used_g, 4),
-        )
-
-    def _alarm(self, alarm: str, now_s: float, **data: Any) -> None:
-        if alarm not in self.alarms:
-            self.alarms.append(alarm)
-            self._log("alarm", now_s, id=alarm, **data)
-
-    def _log(self, kind: str, now_s: float, **data: Any) -> None:
-        event = LogEvent(now_s, kind, data)
-        self._event_digest = sha256(self._event_digest + event.to_json().encode()).digest()
-        self._sink.event(event)
 
     # -- save and load ---------------------------------------------------------------------------
 
@@ -890,30 +597,10 @@ class Controller:
 
     def load(self, data: bytes) -> None:
         """Take over a state that ``save`` returned; the sink stays this controller's own."""
-        vars(self).update(pickle.loads(data))  # noqa: S301  # Our own bytes, never a file's.
-
-
-def _is_safe(sample: Sample) -> bool:
-    """Return True if the sample shows the safe state: valve and supply shut, state latched."""
-    if sample.valve > 0.0:
-        return False
-    if sample.shutoff_open:
-        return False
-    return sample.state in _SAFE_STATES
+        state: dict[str, Any] = pickle.loads(data)
+        vars(self).update(state)
+        self.journal.sink = self._sink
 
 
 def _text(padded: bytes) -> str:
     return padded.rstrip(b"\0").decode("ascii", "replace")
-
-
-_HANDLERS: Final[dict[Phase, Callable[[Controller, float, float], None]]] = {
-    Phase.CONNECTING: Controller._while_connecting,
-    Phase.ARMED: Controller._while_armed,
-    Phase.PREWARM: Controller._while_prewarm,
-    Phase.COOLING: Controller._while_cooling,
-    Phase.HOLD: Controller._while_hold,
-    Phase.THAWING: Controller._while_thawing,
-    Phase.RELEASE: Controller._while_release,
-    Phase.PAUSE: Controller._while_pause,
-    Phase.SAFE: Controller._while_safe,
-}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
+
+from cryoctl_protocol.codes import TRIP_RULES, Trip
 
 HOLD_FRACTION_MIN: Final = 0.90  # SR-13: share of the hold that must lie in the band.
 
@@ -66,6 +68,24 @@ class CycleRecord:
         if self.freed_s is None or self.freeze_ended_s is None:
             return None
         return self.freed_s - self.freeze_ended_s
+
+    def as_event(self) -> dict[str, Any]:
+        """Return what the event log keeps of a finished cycle."""
+        return {
+            "index": self.index,
+            "verdict": None if self.verdict is None else self.verdict.value,
+            "tip_min_c": None if self.tip_min_c is None else round(self.tip_min_c, 3),
+            "in_band_fraction": round(self.hold_in_band_fraction, 4),
+            "gas_used_g": round(self.gas_used_g, 4),
+        }
+
+    def break_off(self, trip: Trip, now_s: float) -> None:
+        """Give the verdict of a cycle that a trip ended."""
+        if self.freeze_ended_s is None:
+            self.freeze_ended_s = now_s
+        stopped = trip is Trip.OPERATOR_STOP
+        self.verdict = Verdict.ABORTED if stopped else Verdict.SAFETY_TRIP
+        self.reason = TRIP_RULES[trip].text
 
     def judge_freeze(self) -> None:
         """Set the verdict that the freeze earned by SR-13; a trip later overrules it."""

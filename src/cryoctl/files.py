@@ -8,7 +8,6 @@ from typing import Final
 from cryoctl.treatment import TreatmentFile, default_treatment_text, read_treatment
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, FileError, Problem, decode_utf8
 
-
 DEFAULT_PROFILE: Final = "n2o-20g"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -11,6 +12,7 @@ from cryoctl_protocol.peer import SyncPeer
 
 STEP_S: Final = 0.01
 """The device's own tick; bytes cross the link between steps."""
+_NOT_SAVED: Final = ("controller", "_peer", "_on_tick")
 _STEPS_PER_TICK: Final = round(TICK_S / STEP_S)
 
 
@@ -47,6 +49,7 @@ class LockStep:
         self._deframer = Deframer()
         self._line_errors = 0
         self._wire = DELIMITER
+        self._connected = False
         self._steps = 0
         self._stop_wanted = False
         self._stopping = False
@@ -58,7 +61,8 @@ class LockStep:
     def run(self, *, until_s: float) -> None:
         """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
         controller = self.controller
-        if self._steps == 0:
+        if not self._connected:
+            self._connected = True
             controller.connect(0.0)
             self._collect(0.0)
         while not controller.finished and self.now_s < until_s:
@@ -73,24 +77,45 @@ class LockStep:
         now_s = self.now_s = self._steps * STEP_S
         incoming = self._peer.advance_to(now_s, self._wire)
         self._wire = b""
-        if incoming:
-            for body in self._deframer.feed(incoming):
-                controller.on_body(body, now_s)
-            errors = self._deframer.rejects.total()
-            if errors != self._line_errors:
-                controller.on_line_errors(errors - self._line_errors, now_s)
-                self._line_errors = errors
+        ended = self._take(incoming, now_s) if incoming else False
         if self._stop_wanted:
             self._stop_wanted = False
             self._stopping = True
             controller.request(Request.STOP, now_s)
-        if self._steps % _STEPS_PER_TICK == 0:
+        if self._steps % _STEPS_PER_TICK == 0 and not ended:
             tick_s = now_s + TICK_OFFSET_S
             controller.tick(tick_s)
             self._operator.act(controller, tick_s)
             if self._on_tick is not None:
                 self._on_tick(tick_s)
         self._collect(now_s)
+
+    def _take(self, incoming: bytes, now_s: float) -> bool:
+        """Hand over what arrived; return True if the run ended with one of the frames."""
+        controller = self.controller
+        running = not controller.finished
+        bodies = self._deframer.feed(incoming)
+        errors = self._deframer.rejects.total()
+        if bodies and errors != self._line_errors:
+            controller.on_line_errors(errors - self._line_errors, now_s)
+            self._line_errors = errors
+        for body in bodies:
+            controller.on_body(body, now_s)
+            if running and controller.finished:
+                return True  # Nothing is read any more, as where frames come one by one.
+        return False
+
+    def save(self) -> bytes:
+        """Return the state of the whole world: controller, device, link, operator, time."""
+        own = {name: value for name, value in vars(self).items() if name not in _NOT_SAVED}
+        return pickle.dumps((own, self.controller.save(), self._peer.save()))
+
+    def load(self, data: bytes) -> None:
+        """Take over a world that ``save`` returned, made of the same parts."""
+        own, controller, peer = pickle.loads(data)
+        vars(self).update(own)
+        self.controller.load(controller)
+        self._peer.load(peer)
 
     def _collect(self, now_s: float) -> None:
         bodies = self.controller.outgoing(now_s)

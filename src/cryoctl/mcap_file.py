@@ -146,14 +146,15 @@ class McapFile:
             return
         used = {channel: entries for channel, entries in self._index.items() if entries}
         times = [time for entries in used.values() for time, _ in _INDEX_ENTRY.iter_unpack(entries)]
+        start_ns, end_ns = min(times), max(times)
         raw = bytes(self._chunk)
         packed = self._compressor.compress(raw)
         data = _record(
             Chunk(
                 compression="zstd",
                 data=packed,
-                message_start_time=min(times),
-                message_end_time=max(times),
+                message_start_time=start_ns,
+                message_end_time=end_ns,
                 uncompressed_crc=zlib.crc32(raw),
                 uncompressed_size=len(raw),
             )
@@ -170,14 +171,14 @@ class McapFile:
             compression="zstd",
             compressed_size=len(packed),
             uncompressed_size=len(raw),
-            message_start_time=min(times),
-            message_end_time=max(times),
+            message_start_time=start_ns,
+            message_end_time=end_ns,
             message_index_length=len(indexes),
             message_index_offsets=offsets,
         )
         self._chunk_indexes.append(_record(index))
-        self._start_ns = min(times) if self._start_ns is None else min(self._start_ns, *times)
-        self._end_ns = max(self._end_ns, *times)
+        self._start_ns = start_ns if self._start_ns is None else min(self._start_ns, start_ns)
+        self._end_ns = max(self._end_ns, end_ns)
         self._write(data + indexes)
         self._chunk.clear()
         for entries in used.values():

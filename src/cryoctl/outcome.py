@@ -41,11 +41,11 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
+    seed = "none" if summary.seed is None else summary.seed
+    origin = f"{summary.profile}, seed {seed}, exit code {summary.exit_code}"
     lines += [
         "",
-        f"{verdict}   {summary.virtual_s:.0f} s of treatment in {summary.wall_s:.1f} s"
-        f" ({summary.profile}, seed {'-' if summary.seed is None else summary.seed},"
-        f" exit code {summary.exit_code})",
+        f"{verdict}   {summary.virtual_s:.0f} s of treatment in {summary.wall_s:.1f} s ({origin})",
         f"recording  {summary.recording}",
         f"report     {report}",
         "",

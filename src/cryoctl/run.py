@@ -225,7 +225,7 @@ def _stop_on_signals(shell: Shell) -> Iterator[None]:
 
     previous: dict[int, Any] = {}
     try:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
             previous[number] = signal.signal(number, stop)
         yield
     finally:

@@ -6,8 +6,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cryoctl.core import Controller, TripRecord
+from cryoctl.core import Controller
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 from cryoctl_protocol.peer import TruthSample
 

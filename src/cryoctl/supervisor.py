@@ -91,11 +91,11 @@ class Supervisor:
         try:
             while not self.controller.finished:
                 frame = await self._link.receive()
-                self.controller.on_body(frame.data, frame.received_s)
                 seen = self._link.line_errors
                 if seen != errors:
                     self.controller.on_line_errors(seen - errors, loop.time())
                     errors = seen
+                self.controller.on_body(frame.data, frame.received_s)
                 await self._send(frame.received_s)
         except LinkError as error:
             self.controller.on_link_gone(str(error), loop.time())

@@ -15,7 +15,7 @@ from cryoctl.record_layout import Layout
 from cryoctl_protocol.auth import TAG_SIZE
 from cryoctl_protocol.framing import BODY_SIZE_MAX, HEADER_SIZE
 from cryoctl_protocol.messages import VENDOR_ID_FIRST, VENDOR_ID_LAST
-from cryoctl_protocol.toml_text import Finding, FindingsError, load_toml
+from cryoctl_protocol.toml_text import FileKind, Finding, FindingsError, load_toml
 
 PAYLOAD_SIZE_MAX: Final = BODY_SIZE_MAX - HEADER_SIZE - TAG_SIZE
 
@@ -122,6 +122,14 @@ def load_vendor_table(text: str, source: str) -> VendorTable:
         FileError: With every mistake, its line and what is allowed.
     """
     return load_toml(text, source, VendorTable)
+
+
+def vendor_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a vendor table."""
+    return VendorTable.model_json_schema()
+
+
+FILE_KIND: Final = FileKind(load_vendor_table, vendor_schema)
 
 
 def _repeats(values: list[Any], table: str, key: str) -> list[Finding]:

@@ -63,11 +63,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         """Return virtual seconds since the loop was made."""
         return self._now_s
 
-    def run_in_executor(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def run_in_executor(self, *args: Any, **kwargs: Any) -> NoReturn:  # type: ignore[override]
         """Refuse: a thread's work takes no virtual time."""
         raise VirtualTimeError("no threads in virtual time")
 
-    def call_soon_threadsafe(self, *args: Any, **kwargs: Any) -> NoReturn:
+    def call_soon_threadsafe(  # type: ignore[override]
+        self, *args: Any, **kwargs: Any
+    ) -> NoReturn:
         """Refuse: nothing outside the loop may wake it."""
         raise VirtualTimeError("no other thread may wake a loop in virtual time")
 

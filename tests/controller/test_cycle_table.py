@@ -1,4 +1,4 @@
-"""The table of phases: every pair is known or refused, and nothing but ARM and START leads to cold."""
+"""The table of phases: every pair is known or refused, and only ARM and START lead to cold."""
 
 from __future__ import annotations
 
@@ -140,5 +140,7 @@ def test_the_diagram_holds_every_row() -> None:
     drawn = {line.strip() for line in lines}
     single = [row for row in ROWS if row.trigger is not Trigger.TRIP]
     assert lines[:2] == ["stateDiagram-v2", "    [*] --> DISCONNECTED"]
-    assert [row for row in single if f"{row.source} --> {row.target}: {row.trigger}" not in drawn] == []
+    assert [
+        row for row in single if f"{row.source} --> {row.target}: {row.trigger}" not in drawn
+    ] == []
     assert any("SAFE" in line and "trip" in line for line in lines if "note" in line)

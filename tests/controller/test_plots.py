@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from xml.etree import ElementTree
+from itertools import pairwise
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
@@ -25,11 +26,11 @@ def run() -> Recording:
 
 
 def texts(svg: str) -> list[str]:
-    return [node.text or "" for node in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    return [node.text or "" for node in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
 def paths(svg: str) -> list[str]:
-    return [node.attrib["d"] for node in ElementTree.fromstring(svg).iter(f"{SVG}path")]
+    return [node.attrib["d"] for node in ET.fromstring(svg).iter(f"{SVG}path")]
 
 
 def test_thinning_out_keeps_the_ends_and_every_extreme() -> None:
@@ -88,9 +89,15 @@ def test_numbers_are_written_for_people() -> None:
 def test_labels_move_apart_and_stay_inside() -> None:
     labels = [Label("a", 100.0, ""), Label("b", 100.0, ""), Label("c", 20.0, "")]
 
-    placed = spread(labels, low=10.0, high=100.0)
+    at_bottom = spread(labels, low=10.0, high=100.0)
+    at_top = spread([Label("a", 0.0, ""), Label("b", 15.0, "")], low=10.0, high=100.0)
 
-    assert [(label.text, label.y) for label in placed] == [("c", 20.0), ("a", 87.0), ("b", 100.0)]
+    assert [(label.text, label.y) for label in at_bottom] == [
+        ("c", 20.0),
+        ("a", 87.0),
+        ("b", 100.0),
+    ]
+    assert [(label.text, label.y) for label in at_top] == [("a", 10.0), ("b", 23.0)]
 
 
 def test_phases_come_with_their_cycles_and_times(run: Recording) -> None:
@@ -104,7 +111,7 @@ def test_phases_come_with_their_cycles_and_times(run: Recording) -> None:
         "RELEASE",
         "PAUSE",
     ]
-    assert all(a.end_s == b.start_s for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end_s == b.start_s for a, b in pairwise(spans))
     hold = next(s for s in spans if s.phase == "HOLD")
     assert hold.end_s - hold.start_s == pytest.approx(60.0, abs=0.06)
 
@@ -216,7 +223,7 @@ def test_a_single_sample_is_a_picture_too(run: Recording) -> None:
 
 def test_the_picture_describes_itself_and_needs_nothing_from_outside(run: Recording) -> None:
     svg = cycle_svg(run, title='<script>"x" & y')
-    root = ElementTree.fromstring(svg)
+    root = ET.fromstring(svg)
 
     assert root.attrib["role"] == "img"
     assert root.find(f"{SVG}title").text == '<script>"x" & y'  # type: ignore[union-attr]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import json
+import struct
 from io import BytesIO
 from typing import Any
 
 import pytest
+from mcap.data_stream import ReadDataStream
+from mcap.opcode import Opcode
 from mcap.reader import SeekingReader, make_reader
+from mcap.records import Chunk, MessageIndex
+from mcap.stream_reader import get_chunk_data_stream
 from mcap.writer import CompressionType, Writer
 from mcap_ros2.decoder import DecoderFactory
 
@@ -306,6 +311,41 @@ def test_the_index_agrees_with_the_one_of_the_mcap_package() -> None:
         return messages, spans, statistics.message_start_time, statistics.message_end_time
 
     assert facts(ours.getvalue()) == facts(theirs.getvalue())
+
+
+def test_every_entry_of_the_index_points_at_its_message() -> None:
+    """The Python reader of the mcap package does not look there; those of viewers do."""
+    stream = KeptBytes()
+    written = recorder(stream, flush_period_s=0.1, vendor=load_vendor_table(VENDOR_TEXT, "v.toml"))
+    for _ in range(3):
+        one_of_each(written)
+    written.close("{}")
+    data = stream.getvalue()
+    summary = make_reader(BytesIO(data)).get_summary()
+    assert summary is not None
+
+    seen = 0
+    for chunk_index in summary.chunk_indexes:
+        chunk = _record_at(data, chunk_index.chunk_start_offset, Opcode.CHUNK, Chunk)
+        messages, _ = get_chunk_data_stream(chunk)
+        raw = messages.read(chunk.uncompressed_size)
+        span = (chunk.message_start_time, chunk.message_end_time)
+        assert span == (chunk_index.message_start_time, chunk_index.message_end_time)
+        for channel, offset in chunk_index.message_index_offsets.items():
+            index = _record_at(data, offset, Opcode.MESSAGE_INDEX, MessageIndex)
+            assert index.channel_id == channel
+            for log_time, at in index.records:
+                opcode, _, found, _, found_time = struct.unpack_from("<BQHIQ", raw, at)
+                assert (opcode, found, found_time) == (Opcode.MESSAGE, channel, log_time)
+                seen += 1
+
+    assert len(summary.chunk_indexes) > 1
+    assert seen == 3 * 7
+
+
+def _record_at(data: bytes, offset: int, opcode: Opcode, kind: Any) -> Any:
+    assert data[offset] == opcode
+    return kind.read(ReadDataStream(BytesIO(data[offset + 9 :])))
 
 
 def test_a_layout_survives_its_own_text() -> None:

@@ -84,7 +84,9 @@ def test_every_field_has_its_unit() -> None:
         (Sensor.BATTERY, "battery_v"),
     ],
 )
-def test_a_sensor_the_device_lacks_reads_none_and_the_others_stay(sensor: Sensor, name: str) -> None:
+def test_a_sensor_the_device_lacks_reads_none_and_the_others_stay(
+    sensor: Sensor, name: str
+) -> None:
     whole = to_sample(WIRE, EVERY_SENSOR)
 
     sample = to_sample(WIRE, EVERY_SENSOR & ~sensor)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from cryoctl.saturation import saturation_temp_c
@@ -32,7 +34,7 @@ def test_saturation_rises_with_pressure_without_a_jump(gas: str) -> None:
 
     temps_c = [saturation_temp_c(gas, pressure_bar) for pressure_bar in pressures_bar]
 
-    steps_c = [after - before for before, after in zip(temps_c, temps_c[1:], strict=False)]
+    steps_c = [after - before for before, after in pairwise(temps_c)]
     assert min(steps_c) > 0.0
     assert max(steps_c) < 1.0
 

@@ -63,8 +63,7 @@ class Device:
         self.said()
         hello_host = HelloHost(1, 0, SCHEMA_HASH, host_nonce)._replace(**changes)
         self.hear(plain(hello_host), now_ms)
-        (answer,) = self.said()
-        assert isinstance(answer, Hello)
+        (answer,) = (message for message in self.said() if isinstance(message, Hello))
         return answer
 
     def prepare(self, host_nonce: int = 1, now_ms: int = 0) -> SessionKeys:
@@ -72,7 +71,7 @@ class Device:
 
     def open(self, now_ms: int = 0) -> SessionKeys:
         keys = self.prepare(now_ms=now_ms)
-        self.hear(down(keys, lease(1, now_ms + 300)), now_ms)
+        self.hear(down(keys, lease(1, (now_ms + 300) % 2**32)), now_ms)
         assert self.session.is_open
         self.said()
         return keys
@@ -196,7 +195,7 @@ def test_a_retry_gets_the_same_bytes_and_is_not_executed_again() -> None:
     device.session.done(1, Op.ARM, Result.OK)
     answers = device.session.outgoing()
 
-    assert device.hear(body, 9000) == []
+    assert device.hear(body, 900) == []
     assert device.session.outgoing() == answers
 
 
@@ -536,6 +535,15 @@ def test_stop_of_another_boot_or_key_is_refused() -> None:
     assert device.hear(stop_body(key=stop_key(KEY, BOOT_ID - 1)), 0) == []
     assert device.hear(stop_body(key=stop_key(OTHER_KEY, BOOT_ID)), 0) == []
     assert device.session.rejects == Counter({Reject.TAG: 2})
+
+
+@pytest.mark.requirement("SR-24")
+def test_stop_with_a_code_that_is_none_is_refused() -> None:
+    device = Device()
+
+    assert device.hear(stop_body(trip=26), 0) == []
+    assert device.hear(stop_body(action=2), 0) == []
+    assert device.session.rejects == Counter({Reject.RANGE: 2})
 
 
 # -- counting and saving -------------------------------------------------------------------------

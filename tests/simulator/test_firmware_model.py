@@ -254,14 +254,33 @@ def test_arm_needs_a_cycle_to_authorise_and_a_lease() -> None:
     assert bench.command(Op.ARM, **GOOD[Op.ARM]) is A.NOT_AUTHORISED
 
 
+@pytest.mark.requirement("SR-01")
+@pytest.mark.parametrize(
+    ("state", "op", "fields"),
+    [
+        (S.STARTED, Op.PREWARM, GOOD[Op.PREWARM]),
+        (S.STARTED, Op.FREEZE, GOOD[Op.FREEZE]),
+        (S.THAW, Op.THAW, {"mode": ThawMode.ACTIVE, "energy_mj": 1_000}),
+    ],
+)
+def test_nothing_is_driven_for_a_controller_without_a_lease(
+    state: DeviceState, op: Op, fields: dict[str, int]
+) -> None:
+    bench = bench_in(state)
+    bench.mode = None
+    bench.run_s(0.5)
+    assert (bench.state, bench.firmware.state.lease_left_ms) == (state, 0)
+    assert bench.command(op, **fields) is A.NOT_AUTHORISED
+
+
 # -- freeze and thaw -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("fields", "answer"),
     [
-        ({"setpoint_mdegc": -70_000}, A.ACCEPTED),
-        ({"setpoint_mdegc": -70_001}, A.OUT_OF_RANGE),
+        ({"setpoint_mdegc": -63_000}, A.ACCEPTED),
+        ({"setpoint_mdegc": -63_001}, A.OUT_OF_RANGE),
         ({"setpoint_mdegc": -20_000}, A.ACCEPTED),
         ({"setpoint_mdegc": -19_999}, A.OUT_OF_RANGE),
         ({"duration_ms": 180_000}, A.ACCEPTED),
@@ -358,6 +377,7 @@ def test_thaw_is_done_when_the_tip_was_above_5_degrees_for_2_s() -> None:
     [
         (ThawMode.ACTIVE, 5_000, A.ACCEPTED),
         (ThawMode.ACTIVE, 5_001, A.OUT_OF_RANGE),
+        (ThawMode.ACTIVE, 1, A.ACCEPTED),
         (ThawMode.ACTIVE, 0, A.OUT_OF_RANGE),
         (ThawMode.PASSIVE, 0, A.ACCEPTED),
     ],

@@ -19,7 +19,7 @@ def test_an_empty_address_opens_the_default_probe_with_seed_1() -> None:
     assert isinstance(opened.peer, SimulatedDevice)
     assert {id(opened.faults), id(opened.truth)} == {id(opened.peer)}
     assert opened.link is None
-    assert 'id = "n2o-20g"' in opened.files[0]
+    assert 'id = "n2o-20g"' in dict(opened.files)["profiles/n2o-20g.toml"]
 
 
 @pytest.mark.parametrize("profile", ["n2o-20g", "n2o-27gx3", "co2-20g"])
@@ -58,7 +58,7 @@ def test_a_scenario_file_shapes_the_plant_and_is_kept_for_the_recording(tmp_path
     file.write_text(text, "utf-8")
     opened = open_link(DeviceUrl.parse(f"sim:?scenario={file}"))
     assert "bench gel" in opened.description
-    assert opened.files[1] == text
+    assert dict(opened.files)["scenario"] == text
     assert isinstance(opened.peer, SimulatedDevice)
     assert opened.peer.plant.tip_temp_c == pytest.approx(22.0)
 

@@ -1,4 +1,4 @@
-"""Ready-made values for controller tests: a healthy sample, a short treatment, a sink that keeps."""
+"""Ready-made values for controller tests: healthy samples, a short treatment, a keeping sink."""
 
 from __future__ import annotations
 
@@ -53,7 +53,11 @@ def a_sample(**changes: Any) -> Sample:
 def a_freezing_sample(**changes: Any) -> Sample:
     """Return a sample of a hold at -60 C with ``changes``."""
     freezing = HEALTHY._replace(
-        state=DeviceState.FREEZE, tip_temp_c=-60.0, valve=0.7, shutoff_open=1, exhaust_flow_mg_s=30.0
+        state=DeviceState.FREEZE,
+        tip_temp_c=-60.0,
+        valve=0.7,
+        shutoff_open=1,
+        exhaust_flow_mg_s=30.0,
     )
     return freezing._replace(**changes)
 

@@ -116,7 +116,8 @@ class Line:
     def arrived(self, step: int) -> bytes:
         due = [frame for at, frame in self.in_flight if at <= step]
         self.in_flight = [(at, frame) for at, frame in self.in_flight if at > step]
-        self.random.shuffle(due)
+        if self.delay_steps:
+            self.random.shuffle(due)
         return b"".join(due)
 
 

@@ -141,13 +141,9 @@ class _Probe:
             while self.tick * 0.01 < end_s:
                 self.tick += 1
                 now_s = self.tick * 0.01
-                if self.trip_at_s is not None and now_s >= self.trip_at_s:
-                    if not self.tripped:
-                        self._trip(now_s)
-                        before = phase = Phase.SAFE
-                    self._step(Phase.SAFE, cycle, now_s)
-                else:
-                    self._step(phase, cycle, now_s)
+                if not self.tripped and self.trip_at_s is not None and now_s >= self.trip_at_s:
+                    self._trip(phase, cycle, now_s)
+                self._step(Phase.SAFE if self.tripped else phase, cycle, now_s)
             if self.tripped:
                 return
 
@@ -155,7 +151,7 @@ class _Probe:
         data = {"source": source.value, "target": target.value, "trigger": "x", "cycle": cycle}
         self.recorder.event(LogEvent(self.tick * 0.01, "phase", data))
 
-    def _trip(self, now_s: float) -> None:
+    def _trip(self, phase: Phase, cycle: int, now_s: float) -> None:
         self.tripped = True
         data = {
             "id": "TIP_FLOOR",
@@ -166,7 +162,7 @@ class _Probe:
             "unit": "C",
         }
         self.recorder.event(LogEvent(now_s, "trip", data))
-        self._phase(Phase.HOLD, Phase.SAFE, 1)
+        self._phase(phase, Phase.SAFE, cycle)
 
     def _step(self, phase: Phase, cycle: int, now_s: float) -> None:
         freezing = phase in (Phase.COOLING, Phase.HOLD)

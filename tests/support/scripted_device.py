@@ -88,6 +88,7 @@ class ScriptedDevice:
         lose_acks: How many first answers get lost on the way back.
         lose_dones: Operations whose second answer gets lost on the way back.
         ignores_stop: It acknowledges STOP and goes on.
+        noise: Bytes that get onto the line once.
         telemetry: Values that stand in every sample instead of its own.
         tip_follows: False freezes the tip where it is.
         coldest_c: The tip gets no colder than this, whatever the set-point.
@@ -121,6 +122,7 @@ class ScriptedDevice:
         self.lose_acks = 0
         self.lose_dones: set[int] = set()
         self.ignores_stop = False
+        self.noise = b""
         self.telemetry: dict[str, Any] = {}
         self.tip_follows = True
         self.tip_c = BODY_C
@@ -192,7 +194,8 @@ class ScriptedDevice:
             self._steps += 1
             self._step(incoming)
             incoming = b""
-        out, self._out = self._out, b""
+        out = self.noise + self._out
+        self.noise = self._out = b""
         return b"" if self.silent else out
 
     def save(self) -> bytes:

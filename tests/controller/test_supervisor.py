@@ -1,0 +1,280 @@
+"""The asyncio shell: the same run as lock-step, stop, links that go, and a link that lags."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from cryoctl.core import Controller
+from cryoctl.cycle_table import Phase
+from cryoctl.cycles import Verdict
+from cryoctl.operators import AutomaticOperator
+from cryoctl.supervisor import PeerLink, Supervisor
+from cryoctl.treatment import Treatment
+from cryoctl.virtual_time import VirtualTimeLoop
+from cryoctl_protocol.codes import Answer, Op, Trip
+from cryoctl_protocol.framing import Deframer
+from cryoctl_protocol.messages import Stop
+from cryoctl_protocol.peer import Frame, LinkError
+from tests.support.bench import a_device, automatic_bench, settings
+from tests.support.builders import KeepingSink, a_treatment, as_message, n2o_profile
+from tests.support.scripted_device import ScriptedDevice
+
+
+class Supervised:
+    """A controller under the supervisor, with a scripted device on a link in virtual time."""
+
+    def __init__(
+        self, treatment: Treatment, device: ScriptedDevice, link: PeerLink | None = None
+    ) -> None:
+        self.device = device
+        self.sink = KeepingSink()
+        self.controller = Controller(treatment, n2o_profile(), settings(), self.sink)
+        self.link = PeerLink(device) if link is None else link
+        self.ticks_s: list[float] = []
+        self.supervisor = Supervisor(
+            self.controller, self.link, AutomaticOperator(), self.ticks_s.append
+        )
+        self.ended_s = 0.0
+
+    def run(self, *, until_s: float = 3600.0, stop_at_s: float | None = None) -> None:
+        """Run to the end in a loop of virtual time, stopped like a signal would at a time."""
+
+        async def main() -> None:
+            loop = asyncio.get_running_loop()
+            if stop_at_s is not None:
+                loop.call_at(stop_at_s, self.supervisor.request_stop)
+            await self.supervisor.run(until_s=until_s)
+            self.ended_s = loop.time()
+
+        loop = VirtualTimeLoop()
+        try:
+            loop.run_until_complete(main())
+        finally:
+            loop.close()
+
+
+def silence(device: ScriptedDevice, from_s: float, to_s: float) -> None:
+    """Have nothing arrive from the device for a while."""
+    device.at(from_s, "silent", value=True)
+    device.at(to_s, "silent", value=False)
+
+
+SCRIPTS: dict[str, Callable[[ScriptedDevice], None]] = {
+    "nothing special": lambda _: None,
+    "a device trip": lambda device: device.at(8.03, "trip", Trip.SKIN_COLD),
+    "a host trip": lambda device: device.at(8.03, "telemetry", {"supply_mbar": 69_000}),
+    "silence": lambda device: device.at(8.01, "silent", value=True),
+    "a short silence": lambda device: silence(device, 8.01, 8.13),
+    "lost answers": lambda device: setattr(device, "lose_acks", 7),
+    "a refused freeze": lambda device: device.refuse.update({Op.FREEZE: Answer.PRESSURE}),
+    "a refused arm": lambda device: device.refuse.update({Op.ARM: Answer.SENSOR}),
+    "a restart": lambda device: device.at(8.05, "restart"),
+    "noise on the line": lambda device: device.at(8.03, "noise", b"no frame\0" * 7),
+    "a little noise": lambda device: device.at(8.03, "noise", b"no frame\0" * 3),
+    "never cold enough": lambda device: setattr(device, "coldest_c", -50.0),
+}
+
+
+@pytest.mark.requirement("SR-37")
+@pytest.mark.parametrize("script", list(SCRIPTS))
+def test_both_shells_leave_the_same_event_log(script: str) -> None:
+    treatment = a_treatment(count=2, prewarm_s=1.0)
+    bench = automatic_bench(treatment)
+    SCRIPTS[script](bench.device)
+    supervised = Supervised(treatment, a_device())
+    SCRIPTS[script](supervised.device)
+
+    bench.shell.run(until_s=3600.0)
+    supervised.run()
+
+    assert supervised.sink.events == pytest.approx(bench.sink.events)
+    assert supervised.controller.events_sha256 == bench.controller.events_sha256
+    assert supervised.sink.samples == bench.sink.samples
+    assert [body for _, body in supervised.sink.frames_out] == [
+        body for _, body in bench.sink.frames_out
+    ]
+    assert supervised.controller.alarms == bench.controller.alarms
+
+
+@pytest.mark.requirement("SR-37")
+@pytest.mark.parametrize("hold_s", [1.0 + 0.01 * n for n in range(10)])
+def test_both_shells_agree_wherever_in_a_tick_the_last_answer_falls(hold_s: float) -> None:
+    treatment = a_treatment(count=1, hold_s=hold_s)
+    bench = automatic_bench(treatment)
+    supervised = Supervised(treatment, a_device())
+
+    bench.shell.run(until_s=3600.0)
+    supervised.run()
+
+    assert supervised.controller.events_sha256 == bench.controller.events_sha256
+    assert supervised.controller.alarms == bench.controller.alarms == []
+
+
+def test_ticks_stand_at_multiples_of_50_ms_however_long_the_run() -> None:
+    supervised = Supervised(a_treatment(count=1), a_device())
+
+    supervised.run()
+
+    expected = [n * 0.05 + 0.0005 for n in range(1, len(supervised.ticks_s) + 1)]
+    assert supervised.ticks_s == expected
+
+
+def test_a_run_ends_at_its_time_limit() -> None:
+    supervised = Supervised(a_treatment(), a_device())
+
+    supervised.run(until_s=3.0)
+
+    assert supervised.ended_s == pytest.approx(3.0, abs=0.051)
+    assert not supervised.controller.finished
+
+
+@pytest.mark.requirement("SR-29")
+@pytest.mark.parametrize("stop_at_s", [0.001, 0.02, 0.35, 5.013, 8.0499, 17.2])
+def test_a_stop_from_a_signal_is_on_the_wire_within_50_ms(stop_at_s: float) -> None:
+    supervised = Supervised(a_treatment(count=1), a_device())
+
+    supervised.run(stop_at_s=stop_at_s)
+
+    assert supervised.controller.verdict is Verdict.ABORTED
+    assert supervised.controller.made_safe
+    if stop_at_s > 0.1:
+        assert supervised.sink.sent_stops()[0][0] - stop_at_s <= 0.0501
+        assert supervised.device.stops != []
+        assert supervised.ended_s - stop_at_s < 0.3
+
+
+class BreakingLink(PeerLink):
+    """A link that is pulled out at a time, or lets a send fail from then on."""
+
+    def __init__(self, device: ScriptedDevice, *, breaks_s: float, on_receive: bool) -> None:
+        super().__init__(device)
+        self.breaks_s = breaks_s
+        self.on_receive = on_receive
+        self.closed = False
+
+    def check(self, *, receiving: bool) -> None:
+        """Raise if it is broken."""
+        broken = asyncio.get_running_loop().time() >= self.breaks_s
+        if broken and (self.on_receive or not receiving):
+            raise LinkError("unplugged")
+
+    async def send(self, data: bytes) -> None:
+        self.check(receiving=False)
+        await super().send(data)
+
+    async def receive(self) -> Frame:
+        frame = await super().receive()
+        self.check(receiving=True)
+        return frame
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.requirement("SR-03")
+@pytest.mark.parametrize("on_receive", [True, False])
+def test_a_link_that_is_pulled_out_in_a_hold_trips_and_the_run_ends(on_receive: bool) -> None:
+    device = a_device()
+    link = BreakingLink(device, breaks_s=8.0, on_receive=on_receive)
+    supervised = Supervised(a_treatment(count=1), device, link)
+
+    supervised.run()
+
+    assert supervised.controller.phase is Phase.FAULT
+    assert supervised.controller.trips[0].notice.trip is Trip.LINK
+    assert supervised.controller.trips[0].at_s == pytest.approx(8.0, abs=0.11)
+    assert len(supervised.controller.trips) == 1
+    assert link.closed
+
+
+def test_a_link_that_is_pulled_out_while_connecting_ends_the_run() -> None:
+    device = a_device()
+    device.silent = True
+    link = BreakingLink(device, breaks_s=1.0, on_receive=False)
+    supervised = Supervised(a_treatment(count=1), device, link)
+
+    supervised.run()
+
+    assert supervised.controller.failure == "the link is gone: unplugged"
+    assert supervised.ended_s == pytest.approx(1.2, abs=0.21)
+    assert link.closed
+
+
+class FailingController(Controller):
+    """A controller with a bug that shows at a time."""
+
+    def tick(self, now_s: float) -> None:
+        if now_s > 8.0:
+            raise ZeroDivisionError("a bug")
+        super().tick(now_s)
+
+
+def test_a_bug_in_the_controller_closes_the_link_and_is_not_hidden() -> None:
+    device = a_device()
+    link = BreakingLink(device, breaks_s=1e9, on_receive=True)
+    supervised = Supervised(a_treatment(count=1), device, link)
+    supervised.controller.__class__ = FailingController
+
+    with pytest.raises(ExceptionGroup) as caught:
+        supervised.run()
+
+    assert caught.group_contains(ZeroDivisionError)
+    assert link.closed
+
+
+def test_line_errors_reach_the_controller() -> None:
+    class NoisyDevice(ScriptedDevice):
+        """Sends a broken frame with every step."""
+
+        def advance_to(self, now_s: float, incoming: bytes) -> bytes:
+            return super().advance_to(now_s, incoming) + b"noise\0"
+
+    device = NoisyDevice(profile_hash=n2o_profile().hash32)
+    supervised = Supervised(a_treatment(count=1), device)
+
+    supervised.run()
+
+    assert supervised.controller.trips[0].notice.trip is Trip.INTEGRITY
+
+
+def test_a_peer_link_delivers_frames_at_the_step_they_were_sent() -> None:
+    device = a_device()
+    link = PeerLink(device)
+
+    async def main() -> list[float]:
+        return [(await link.receive()).received_s for _ in range(4)]
+
+    loop = VirtualTimeLoop()
+    received_s = loop.run_until_complete(main())
+    loop.close()
+
+    assert received_s == [0.01, 0.02, 0.04, 0.06]  # HELLO on power-up, then telemetry.
+
+
+class Listener(ScriptedDevice):
+    """Keeps the bytes that came over the wire."""
+
+    def __init__(self) -> None:
+        super().__init__(profile_hash=n2o_profile().hash32)
+        self.heard: list[bytes] = []
+
+    def advance_to(self, now_s: float, incoming: bytes) -> bytes:
+        self.heard.append(incoming)
+        return super().advance_to(now_s, incoming)
+
+
+def test_what_is_sent_on_a_peer_link_arrives_framed_and_complete() -> None:
+    device = Listener()
+    supervised = Supervised(a_treatment(count=1), device)
+
+    supervised.run(stop_at_s=8.0)
+
+    bodies = Deframer().feed(b"".join(device.heard))
+    sent = [body for _, body in supervised.sink.frames_out]
+    assert device.heard[0].startswith(b"\0")
+    assert bodies == sent[: len(bodies)]
+    assert len(sent) - len(bodies) <= 1
+    assert any(isinstance(as_message(body), Stop) for body in bodies)

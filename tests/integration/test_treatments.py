@@ -1,0 +1,90 @@
+"""Every profile's own treatment, whole: verdicts, physics and ice against literal figures."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from cryoctl.cycle_table import Phase
+from cryoctl.cycles import Verdict
+from cryoctl_protocol.profile import profile_names
+from tests.support.stack import Stack, build_stack
+
+# 2-D reference: ice radius of a 20G x 8 mm needle after 60 s, by constant tip temperature.
+ICE_60_S_MM = ((-80.0, 3.96), (-70.0, 3.72), (-55.0, 3.32))
+
+
+@pytest.fixture(scope="module", params=profile_names())
+def finished(request: pytest.FixtureRequest) -> Stack:
+    stack = build_stack(request.param)
+    stack.run()
+    return stack
+
+
+def test_every_built_in_treatment_passes(finished: Stack) -> None:
+    controller = finished.controller
+
+    assert controller.verdict is Verdict.PASS
+    assert [record.verdict for record in controller.cycles] == [
+        Verdict.PASS
+    ] * controller.treatment.cycles.count
+    assert controller.phase is Phase.COMPLETE
+    assert controller.trips == []
+    assert controller.alarms == []
+
+
+@pytest.mark.requirement("SR-13")
+def test_every_cycle_reaches_its_band_within_20_s_and_holds_it(finished: Stack) -> None:
+    for record in finished.controller.cycles:
+        assert record.time_to_setpoint_s is not None
+        assert record.time_to_setpoint_s <= 20.0
+        assert record.hold_in_band_fraction >= 0.95
+
+
+def test_the_tip_is_never_colder_than_its_gas_can_make_it(finished: Stack) -> None:
+    margin_c = min(truth.tip_temp_c - truth.saturation_temp_c for _, truth in finished.sink.truth)
+    coldest_c = min(truth.tip_temp_c for _, truth in finished.sink.truth)
+
+    assert margin_c >= 0.0
+    assert coldest_c > (-78.5 if finished.controller.profile.probe.gas == "CO2" else -88.5)
+
+
+def test_gas_in_the_ledger_is_the_gas_that_left_the_cartridge(finished: Stack) -> None:
+    vented_g = finished.sink.truth[-1][1].vented_g
+
+    assert finished.controller.gas_used_g == pytest.approx(vented_g, rel=0.03)
+
+
+def test_the_thaw_stands_still_while_ice_melts() -> None:
+    stack = build_stack()
+    stack.run()
+    record = stack.controller.cycles[0]
+    assert record.freeze_ended_s is not None
+    ended_s = record.freeze_ended_s
+    plateau = [
+        truth.tip_temp_c
+        for at_s, truth in stack.sink.truth
+        if ended_s + 15.0 <= at_s <= ended_s + 70.0
+    ]
+
+    assert all(-9.0 < tip_c < -1.0 for tip_c in plateau)
+    assert all(later_c >= earlier_c - 0.05 for earlier_c, later_c in pairwise(plateau))
+
+
+def test_ice_after_60_s_is_what_the_reference_has_for_this_tip_temperature() -> None:
+    stack = build_stack()
+    stack.run()
+    began_s = stack.controller.cycles[0].began_s
+    _, truth = min(stack.sink.truth, key=lambda row: abs(row[0] - began_s - 60.0))
+
+    expected_mm = _interpolated(truth.tip_temp_c)
+
+    assert truth.ice_radius_mm == pytest.approx(expected_mm, rel=0.10)
+
+
+def _interpolated(tip_c: float) -> float:
+    for (cold_c, cold_mm), (warm_c, warm_mm) in pairwise(ICE_60_S_MM):
+        if cold_c <= tip_c <= warm_c:
+            return cold_mm + (warm_mm - cold_mm) * (tip_c - cold_c) / (warm_c - cold_c)
+    raise AssertionError(tip_c)
