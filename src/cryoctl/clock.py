@@ -54,6 +54,10 @@ class Pacer:
         if ahead_s > 0.0:
             time.sleep(ahead_s)
         elif elapsed_s > _JUDGE_AFTER_S:
-            achieved = now_s / elapsed_s
-            if achieved < self._speed * (1.0 - SPEED_SHORTFALL_MAX):
-                raise SpeedMissedError(self._speed, achieved)
+            self.judge(now_s)
+
+    def judge(self, now_s: float) -> None:
+        """Raise SpeedMissedError if virtual ``now_s`` came more than 5 % later than asked for."""
+        achieved = now_s / (monotonic_s() - self._start_s)
+        if achieved < self._speed * (1.0 - SPEED_SHORTFALL_MAX):
+            raise SpeedMissedError(self._speed, achieved)

@@ -19,7 +19,7 @@ def report(recording: Path, out: Path | None, picture: Path | None) -> None:
     """Make one self-contained HTML file from a RECORDING (run.mcap)."""
     loaded = load_recording(recording)
     if picture is not None:
-        picture.write_text(cycle_svg(loaded, title=picture.stem), encoding="utf-8")
+        picture.write_text(cycle_svg(loaded, title="Freeze/thaw cycles"), encoding="utf-8")
         click.echo(f"wrote {picture}")
         return
     target = out or recording.with_name("report.html")

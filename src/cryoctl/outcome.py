@@ -37,10 +37,14 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
             f"!!! {first}: {trip.id} ({trip.requirement}, {trip.layer}) in {trip.state}"
             f" at {trip.at_s:.2f} s"
         )
-        lines.append(f"    {trip.text}: {trip.value:g} against {trip.limit:g} {trip.unit}; {safe}")
+        seen = f": {trip.value:g} against {trip.limit:g} {trip.unit}" if trip.unit else ""
+        lines.append(f"    {trip.text}{seen}; {safe}")
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
+    for missing in summary.not_provided:
+        rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
+        lines.append(f"not provided by the device: {missing.name}{rests}")
     seed = "none" if summary.seed is None else summary.seed
     origin = f"{summary.profile}, seed {seed}, exit code {summary.exit_code}"
     lines += [

@@ -12,13 +12,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from cryoctl import __version__
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
+from cryoctl.provision import Missing, not_provided
+from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
 from cryoctl.summary import EXIT_LINK, Summary, cycle_summary, exit_code, trip_summary
 from cryoctl.supervisor import PeerLink, Supervisor
@@ -33,6 +35,8 @@ from cryoctl_protocol.profile import Profile, load_profile
 FLUSH_S: Final = 0.05
 FLUSH_UNPACED_S: Final = 10.0
 """At full speed this much virtual time passes within about 20 ms of the wall's."""
+RECORDER_STOP_S: Final = 10.0
+"""SR-33: the longest a blocked disk may keep a finished run from ending."""
 RUN_S_MAX: Final = 24 * 3600.0
 
 Progress = Callable[[Controller, float], None]
@@ -110,12 +114,7 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
     path = options.folder / "run.mcap"
     truth = _TruthLog()
     with path.open("wb") as stream:
-        recorder = Recorder(
-            stream,
-            metadata=_metadata(options, profile, opened),
-            flush_period_s=FLUSH_UNPACED_S if options.speed is None else FLUSH_S * options.speed,
-            vendor=options.vendor,
-        )
+        recorder = _recorder(options, profile, opened, stream)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
@@ -138,10 +137,38 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             alarms=controller.alarms,
             recording=str(path),
             events_sha256=controller.events_sha256,
+            not_provided=_not_provided(controller),
             exit_code=EXIT_LINK if problem else exit_code(controller),
         )
-        recorder.close(summary.model_dump_json())
+        _close(recorder, summary)
     return RunResult(summary, path, problem)
+
+
+def _recorder(
+    options: RunOptions, profile: Profile, opened: Opened, stream: BinaryIO
+) -> Recorder | QueuedRecorder:
+    """Return the recorder: behind a thread where time is the wall's, called directly elsewhere."""
+    paced = options.speed is not None
+    recorder = Recorder(
+        stream,
+        metadata=_metadata(options, profile, opened),
+        flush_period_s=FLUSH_S * options.speed if options.speed else FLUSH_UNPACED_S,
+        vendor=options.vendor,
+    )
+    return QueuedRecorder(recorder) if paced else recorder
+
+
+def _close(recorder: Recorder | QueuedRecorder, summary: Summary) -> None:
+    text = summary.model_dump_json()
+    if isinstance(recorder, QueuedRecorder):
+        recorder.stop(text, RECORDER_STOP_S)
+    else:
+        recorder.close(text)
+
+
+def _not_provided(controller: Controller) -> list[Missing]:
+    hello = controller.session.hello
+    return [] if hello is None else not_provided(hello.capabilities, hello.sensors)
 
 
 def _settings(options: RunOptions) -> Settings:
@@ -171,7 +198,7 @@ def _metadata(options: RunOptions, profile: Profile, opened: Opened) -> dict[str
         "speed": "max" if options.speed is None else f"{options.speed:g}",
         "bench_waiver": options.bench_waiver,
         "started_utc": utc_now().isoformat(timespec="milliseconds"),
-        **{f"file {name}": text for name, text in options.files},
+        **{f"file {name}": text for name, text in (*opened.files, *options.files)},
     }
 
 
@@ -213,7 +240,12 @@ def _drive_paced(
     loop = VirtualTimeLoop(pace)
     with _stop_on_signals(supervisor), asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(supervisor.run(until_s=RUN_S_MAX))
-        return loop.time(), problem
+    if not problem:
+        try:
+            pacer.judge(loop.time())
+        except SpeedMissedError as error:
+            problem = str(error)
+    return loop.time(), problem
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryoctl.core import Controller
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl.provision import Missing
 from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 from cryoctl_protocol.peer import TruthSample
@@ -99,6 +100,9 @@ class Summary(BaseModel):
     cycles: list[CycleSummary]
     trips: list[TripSummary]
     alarms: list[str]
+    not_provided: list[Missing] = Field(
+        description="What the device does not have, with the requirements that rest on it."
+    )
     recording: str | None
     events_sha256: str
     exit_code: int

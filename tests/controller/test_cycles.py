@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl_protocol.codes import Trip
 
 
 def a_cycle(**changes: float | None) -> CycleRecord:
@@ -85,3 +86,43 @@ def test_what_was_not_got_to_has_no_time(
     assert record.time_to_setpoint_s == time_to_setpoint_s
     assert record.hold_s == hold_s
     assert record.thaw_s == thaw_s
+
+
+def test_a_finished_cycle_is_logged_in_rounded_figures() -> None:
+    record = a_cycle(tip_min_c=-61.23456, in_band_s=59.0001, gas_used_g=1.23456789)
+    record.verdict = Verdict.PASS
+
+    assert record.as_event() == {
+        "index": 1,
+        "verdict": "PASS",
+        "tip_min_c": -61.235,
+        "in_band_fraction": 0.9833,
+        "gas_used_g": 1.2346,
+    }
+    assert a_cycle().as_event() == {
+        "index": 1,
+        "verdict": None,
+        "tip_min_c": None,
+        "in_band_fraction": 0.0,
+        "gas_used_g": 0.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("trip", "verdict", "reason"),
+    [
+        (Trip.OPERATOR_STOP, "ABORTED", "stopped by the operator"),
+        (Trip.SKIN_COLD, "SAFETY_TRIP", "skin too cold"),
+    ],
+)
+def test_a_trip_ends_a_freeze_and_overrules_its_verdict(
+    trip: Trip, verdict: str, reason: str
+) -> None:
+    freezing, thawing = a_cycle(reached_s=18.0), a_cycle(reached_s=18.0, freeze_ended_s=78.0)
+    thawing.verdict = Verdict.PASS
+
+    freezing.break_off(trip, 50.0)
+    thawing.break_off(trip, 90.0)
+
+    assert (freezing.verdict, freezing.reason, freezing.freeze_ended_s) == (verdict, reason, 50.0)
+    assert (thawing.verdict, thawing.reason, thawing.freeze_ended_s) == (verdict, reason, 78.0)

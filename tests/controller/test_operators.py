@@ -50,6 +50,20 @@ def test_it_gives_up_after_five_seconds_and_says_every_reason() -> None:
     assert Op.ARM not in [op for _, op in bench.device.commands]
 
 
+def test_it_waits_for_the_answer_to_what_it_asked() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to(Phase.READY)
+    bench.device.lose_acks = 3
+    bench.run_to(Phase.ARMED)
+    bench.device.lose_acks = 3
+
+    bench.run_to_the_end()
+
+    asked = [event.data["request"] for event in bench.sink.of_kind("operator")]
+    assert asked == ["begin", "arm", "start"]
+    assert bench.controller.failure == ""
+
+
 def test_it_asks_for_nothing_after_a_trip() -> None:
     bench = automatic_bench()
     bench.run_to(Phase.HOLD)

@@ -95,6 +95,7 @@ class ScriptedDevice:
         script: What to do at a step count, in order.
         commands: Operations carried out or refused, in order, with its own time in s.
         stops: STOPs heard.
+        stop_heard_s: When, by its own time.
     """
 
     def __init__(
@@ -130,6 +131,7 @@ class ScriptedDevice:
         self.script: list[tuple[int, str, Any]] = []
         self.commands: list[tuple[float, Op]] = []
         self.stops: list[Stop] = []
+        self.stop_heard_s: list[float] = []
         self.state = _S.IDLE
         self.trip_cause = Trip.NONE
         self.setpoint_c = 0.0
@@ -236,6 +238,7 @@ class ScriptedDevice:
 
     def _on_stop(self, stop: Stop) -> None:
         self.stops.append(stop)
+        self.stop_heard_s.append(self._steps * STEP_MS / 1000.0)
         if self.ignores_stop:
             return
         self._finish(Result.ABORTED)
