@@ -47,7 +47,10 @@ class Measures:
         used_g = 0.0 if flow_mg_s is None or flow_mg_s < 0.0 else flow_mg_s * span_s / 1000.0
         self.gas_used_g += used_g
         tip_c = sample.tip_temp_c if tip_good else None
-        self._follow_warm(tip_c, now_s)
+        if (
+            tip_c is not None
+        ):  # One bad sample says nothing; a broken sensor is the interlocks' matter.
+            self._follow_warm(tip_c, now_s)
         self._follow_pressure(sample.supply_pressure_bar, now_s)
         if cycle is None or phase not in (Phase.COOLING, Phase.HOLD, Phase.THAWING):
             return
@@ -59,8 +62,8 @@ class Measures:
         if phase is Phase.HOLD and self.in_band(tip_c, cycle.setpoint_c):
             cycle.in_band_s += span_s
 
-    def _follow_warm(self, tip_c: float | None, now_s: float) -> None:
-        if tip_c is None or tip_c <= RELEASE_ABOVE_C:
+    def _follow_warm(self, tip_c: float, now_s: float) -> None:
+        if tip_c <= RELEASE_ABOVE_C:
             self._warm_s = None
         elif self._warm_s is None:
             self._warm_s = now_s

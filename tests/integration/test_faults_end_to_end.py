@@ -1,0 +1,97 @@
+"""Each simulated fault against the whole stack: how the run ends, and how fast it is safe."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryoctl.cycle_table import Phase
+from cryoctl.treatment import Treatment
+from tests.support.stack import Stack, build_stack, treatment
+
+PASS, WEAK, TRIP, FAIL = "PASS", "NOT_EFFECTIVE", "SAFETY_TRIP", "FAIL"
+# fmt: off
+# Fault, verdict of the run, first cause ("" where nothing may trip).
+OUTCOMES = [
+    ("tc_open@freeze+5s",            TRIP, "TIP_SENSOR"),
+    ("tc_open@thaw+3s",              TRIP, "TIP_SENSOR"),
+    ("tc_frozen@freeze+5s",          TRIP, "TIP_FROZEN_READING"),
+    ("tc_drift@freeze+5s",           WEAK, ""),
+    ("tc_spike@freeze+5s",           PASS, ""),
+    ("skin_cold@freeze+5s",          TRIP, "SKIN_COLD"),
+    ("valve_stuck_open@freeze+5s",   TRIP, "VALVE_STUCK"),
+    ("valve_stuck_closed@12s",       TRIP, "NO_COOLING"),
+    ("valve_stuck_closed@freeze+5s", WEAK, ""),
+    ("gas_empty@freeze+5s",          WEAK, ""),
+    ("cartridge_hot@freeze+5s",      TRIP, "OVERPRESSURE"),
+    ("exhaust_blocked@freeze+5s",    TRIP, "EXHAUST_BLOCKED"),
+    ("orifice_blocked@freeze+5s",    WEAK, ""),
+    ("leak_supply@0s",               FAIL, ""),
+    ("vbat_low@freeze+5s",           TRIP, "BATTERY"),
+    ("babble@freeze+5s",             TRIP, "INTEGRITY"),
+    ("disconnect@freeze+5s",         TRIP, "LINK"),
+    ("power_cut@freeze+5s",          TRIP, "LINK"),
+]
+# fmt: on
+
+
+def run_with(fault: str) -> Stack:
+    plan = treatment("n2o-20g", count=1, hold_s=15.0)
+    stack = build_stack(query=f"fault={fault}", plan=plan)
+    stack.run()
+    return stack
+
+
+@pytest.mark.parametrize(("fault", "verdict", "cause"), OUTCOMES)
+def test_a_fault_ends_the_run_as_it_should(fault: str, verdict: str, cause: str) -> None:
+    stack = run_with(fault)
+    controller = stack.controller
+    first = controller.trips[0] if controller.trips else None
+
+    assert controller.verdict == verdict
+    assert (first.notice.trip.name if first else "") == cause
+    if first is not None and cause != "LINK":
+        assert first.time_to_safe_ms is not None
+        assert first.time_to_safe_ms <= 500.0
+    assert min(truth.tip_temp_c for _, truth in stack.sink.truth) > -100.0
+
+
+@pytest.mark.requirement("SR-03")
+def test_a_lost_probe_is_reported_as_not_confirmed_and_never_as_safe() -> None:
+    controller = run_with("disconnect@freeze+5s").controller
+
+    assert controller.trips[0].time_to_safe_ms is None
+    assert "SAFE_NOT_CONFIRMED" in controller.alarms
+    assert controller.phase is Phase.FAULT
+
+
+@pytest.mark.requirement("SR-07")
+def test_a_stuck_valve_is_caught_within_its_bound_after_the_freeze() -> None:
+    stack = run_with("valve_stuck_open@freeze+5s")
+    record, trip = stack.controller.cycles[0], stack.controller.trips[0]
+    assert record.freeze_ended_s is not None
+
+    # The profile's coast of 2.0 s, 300 ms, and 200 ms for the second shut-off.
+    assert trip.at_s - record.freeze_ended_s <= 2.5
+    assert trip.time_to_safe_ms is not None
+
+
+@pytest.mark.requirement("SR-19")
+def test_a_leaking_supply_fails_the_leak_test_and_is_never_armed() -> None:
+    controller = run_with("leak_supply@0s").controller
+
+    assert "LEAK_TEST failed" in controller.failure
+    assert controller.cycles == []
+
+
+@pytest.mark.requirement("SR-16")
+def test_a_heater_that_stays_on_in_an_active_thaw_is_cut_off() -> None:
+    base = treatment("n2o-20g", count=2, hold_s=15.0).model_dump(by_alias=True)
+    base["thaw"]["mode"] = "active"
+    plan = Treatment.model_validate(base)
+    stack = build_stack(query="fault=heater_stuck_on@thaw+1s", plan=plan)
+
+    stack.run()
+
+    assert stack.controller.trips[0].notice.trip.name == "HEATER"
+    # 43 C, and what 200 ms of heating and the lag of the sensor add.
+    assert max(truth.tip_temp_c for _, truth in stack.sink.truth) < 50.0
