@@ -29,6 +29,7 @@ class Measures:
     sample_s: float | None = None
     gas_used_g: float = 0.0
     _warm_s: float | None = None
+    _warm_seen_s: float = 0.0
     _gas_low_s: float | None = None
 
     def take(
@@ -47,9 +48,8 @@ class Measures:
         used_g = 0.0 if flow_mg_s is None or flow_mg_s < 0.0 else flow_mg_s * span_s / 1000.0
         self.gas_used_g += used_g
         tip_c = sample.tip_temp_c if tip_good else None
-        if (
-            tip_c is not None
-        ):  # One bad sample says nothing; a broken sensor is the interlocks' matter.
+        # One bad sample says nothing, neither warm nor cold; a broken sensor is the interlocks' matter.
+        if tip_c is not None:
             self._follow_warm(tip_c, now_s)
         self._follow_pressure(sample.supply_pressure_bar, now_s)
         if cycle is None or phase not in (Phase.COOLING, Phase.HOLD, Phase.THAWING):
@@ -65,8 +65,10 @@ class Measures:
     def _follow_warm(self, tip_c: float, now_s: float) -> None:
         if tip_c <= RELEASE_ABOVE_C:
             self._warm_s = None
-        elif self._warm_s is None:
+            return
+        if self._warm_s is None:
             self._warm_s = now_s
+        self._warm_seen_s = now_s
 
     def _follow_pressure(self, pressure_bar: float | None, now_s: float) -> None:
         if pressure_bar is None or pressure_bar >= self.limits.pressure_low_bar:
@@ -85,9 +87,7 @@ class Measures:
     @property
     def is_free(self) -> bool:
         """True if samples have shown a warm tip for long enough (SR-14)."""
-        if self._warm_s is None or self.sample_s is None:
-            return False
-        return self.sample_s - self._warm_s >= RELEASE_AFTER_S
+        return self._warm_s is not None and self._warm_seen_s - self._warm_s >= RELEASE_AFTER_S
 
     def gas_is_low(self, now_s: float) -> bool:
         """Return True if supply pressure has been too low to freeze for half a second."""

@@ -75,7 +75,9 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
             for name in recording.vendor
         ],
         trips=[_trip_row(trip) for trip in _list(summary, "trips") if isinstance(trip, dict)],
-        missing=[_missing_text(row) for row in _list(summary, "not_provided")],
+        missing=[
+            _missing_text(row) for row in _list(summary, "not_provided") if isinstance(row, dict)
+        ],
         alarms=[_text(alarm) for alarm in _list(summary, "alarms")],
         events=[_event_row(event) for event in recording.events[:EVENTS_SHOWN_MAX]],
         events_left=max(0, len(recording.events) - EVENTS_SHOWN_MAX),
@@ -85,10 +87,10 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
     )
 
 
-def _missing_text(row: Any) -> str:
+def _missing_text(row: dict[str, Any]) -> str:
     """Return one thing that the device lacks, with the requirements that rest on it."""
-    name, requirements = row
-    return f"{name} ({', '.join(requirements)})" if requirements else str(name)
+    requirements = ", ".join(_list(row, "requirements"))
+    return f"{_text(row.get('name'))} ({requirements})" if requirements else _text(row.get("name"))
 
 
 def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -19,10 +19,16 @@ from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
-from cryoctl.provision import Missing, not_provided
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
-from cryoctl.summary import EXIT_LINK, Summary, cycle_summary, exit_code, trip_summary
+from cryoctl.summary import (
+    EXIT_LINK,
+    Summary,
+    cycle_summary,
+    exit_code,
+    not_provided_summary,
+    trip_summary,
+)
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable
@@ -137,7 +143,7 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             alarms=controller.alarms,
             recording=str(path),
             events_sha256=controller.events_sha256,
-            not_provided=_not_provided(controller),
+            not_provided=not_provided_summary(controller),
             exit_code=EXIT_LINK if problem else exit_code(controller),
         )
         _close(recorder, summary)
@@ -164,11 +170,6 @@ def _close(recorder: Recorder | QueuedRecorder, summary: Summary) -> None:
         recorder.stop(text, RECORDER_STOP_S)
     else:
         recorder.close(text)
-
-
-def _not_provided(controller: Controller) -> list[Missing]:
-    hello = controller.session.hello
-    return [] if hello is None else not_provided(hello.capabilities, hello.sensors)
 
 
 def _settings(options: RunOptions) -> Settings:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryoctl.core import Controller
 from cryoctl.cycles import CycleRecord, Verdict
-from cryoctl.provision import Missing
+from cryoctl.provision import not_provided
 from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 from cryoctl_protocol.peer import TruthSample
@@ -80,6 +80,15 @@ class TripSummary(BaseModel):
     text: str
 
 
+class NotProvided(BaseModel):
+    """Something that the device does not have."""
+
+    model_config = _MODEL
+
+    name: str
+    requirements: list[str] = Field(description="What rests on it.")
+
+
 class Summary(BaseModel):
     """A whole run."""
 
@@ -100,12 +109,19 @@ class Summary(BaseModel):
     cycles: list[CycleSummary]
     trips: list[TripSummary]
     alarms: list[str]
-    not_provided: list[Missing] = Field(
+    not_provided: list[NotProvided] = Field(
         description="What the device does not have, with the requirements that rest on it."
     )
     recording: str | None
     events_sha256: str
     exit_code: int
+
+
+def not_provided_summary(controller: Controller) -> list[NotProvided]:
+    """Return what the device's HELLO does not declare; empty before any HELLO."""
+    hello = controller.session.hello
+    missing = [] if hello is None else not_provided(hello.capabilities, hello.sensors)
+    return [NotProvided(name=row.name, requirements=list(row.requirements)) for row in missing]
 
 
 def exit_code(controller: Controller) -> int:

@@ -85,7 +85,8 @@ def test_a_prewarming_whose_end_is_never_reported_trips() -> None:
 
     bench.run_until(lambda: bench.phase is not Phase.PREWARM)
 
-    assert bench.trip_ids() == ["COMMAND_FAILED"]
+    (trip,) = bench.controller.trips
+    assert (trip.notice.trip, trip.notice.limit) == (Trip.COMMAND_FAILED, 3.0)
     assert bench.now_s - began_s == pytest.approx(3.0, abs=0.05)
 
 

@@ -18,6 +18,7 @@ from cryoctl.summary import (
     Truth,
     cycle_summary,
     exit_code,
+    not_provided_summary,
     summary_schema,
     trip_summary,
 )
@@ -85,6 +86,7 @@ def summarised(bench: Bench, **changes: Any) -> Summary:
         "cycles": [cycle_summary(cycle, TRUTH) for cycle in controller.cycles],
         "trips": [trip_summary(trip) for trip in controller.trips],
         "alarms": controller.alarms,
+        "not_provided": not_provided_summary(controller),
         "recording": None,
         "events_sha256": controller.events_sha256,
         "exit_code": exit_code(controller),
