@@ -48,7 +48,7 @@ class Measures:
         used_g = 0.0 if flow_mg_s is None or flow_mg_s < 0.0 else flow_mg_s * span_s / 1000.0
         self.gas_used_g += used_g
         tip_c = sample.tip_temp_c if tip_good else None
-        # One bad sample says nothing, neither warm nor cold; a broken sensor is the interlocks' matter.
+        # A bad sample is neither warm nor cold; a broken sensor is the interlocks' matter.
         if tip_c is not None:
             self._follow_warm(tip_c, now_s)
         self._follow_pressure(sample.supply_pressure_bar, now_s)

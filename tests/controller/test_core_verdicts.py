@@ -6,6 +6,7 @@ import pytest
 
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl_protocol.codes import Sensor
 from tests.support.bench import automatic_bench
 from tests.support.builders import a_treatment
 
@@ -194,6 +195,22 @@ def test_a_colder_sample_starts_the_two_seconds_anew() -> None:
 
     assert 2.0 <= bench.now_s - again_s <= 2.05
     assert bench.trip_ids() == []
+
+
+@pytest.mark.requirement("SR-11")
+@pytest.mark.requirement("SR-14")
+def test_a_sensor_that_opens_just_before_the_release_leads_to_a_trip_and_no_release() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to(Phase.THAWING)
+    bench.run_until(lambda: bench.sink.samples[-1][1].tip_temp_c > 5.0)  # type: ignore[operator]
+    bench.run_for(1.97)
+    bench.device.telemetry = {"open_circuit": int(Sensor.TIP)}
+
+    bench.run_for(0.1)
+
+    assert bench.phase is Phase.SAFE
+    assert "RELEASE" not in bench.sink.phases()
+    assert bench.trip_ids() == ["TIP_SENSOR"]
 
 
 @pytest.mark.requirement("SR-14")

@@ -165,6 +165,17 @@ def test_one_unbelieved_sample_neither_ends_nor_begins_the_two_seconds() -> None
 
 
 @pytest.mark.requirement("SR-14")
+def test_a_sample_nobody_believes_is_no_proof_that_the_two_seconds_are_over() -> None:
+    taker = Taker(Phase.THAWING)
+    taker.take(100, tip_temp_c=20.0)
+
+    taker.take(2, tip_temp_c=20.0, tip_good=False)
+    assert not taker.measures.is_free
+    taker.take(1, tip_temp_c=20.0)
+    assert taker.measures.is_free
+
+
+@pytest.mark.requirement("SR-14")
 def test_each_thaw_has_to_show_its_warmth_itself() -> None:
     taker = Taker(Phase.THAWING)
     taker.take(200, tip_temp_c=20.0)
