@@ -55,8 +55,10 @@ class DeviceSession:
         self.rejects: Counter[Reject] = Counter()
         self.state: int = DeviceState.IDLE
         """The firmware's own state, kept here for the events that the session sends by itself."""
-        self.claimed_mode = HostMode.IDLE
+        self.claimed_mode: int = HostMode.IDLE
         self.lease_count = 0
+        self.owner_until_ms: int | None = None
+        """Until when a controller holds the probe; None once ``on_bytes`` has seen it lapse."""
         self._key = key
         self._nonce_seed = nonce_seed
         self._stop_key = stop_key(key, identity.boot_id)
@@ -68,13 +70,13 @@ class DeviceSession:
         self._command_counter = 0
         self._lease_counter = 0
         self._lease_until_ms: int | None = None
-        self._owner_until_ms: int | None = None
         self._answers: dict[int, list[bytes]] = {}
         self._executing: set[int] = set()
         self._bad_tag_ms: deque[int] = deque(maxlen=BAD_TAGS_MAX)
         self._reject_ms: deque[int] = deque(maxlen=64)
         self._deframer_rejects = 0
-        self._event_index = 0
+        self.event_count = 0
+        """Events sent since boot, as telemetry reports it; wraps."""
         self._out: list[bytes] = []
 
     # -- what the firmware asks ------------------------------------------------------------------
@@ -84,23 +86,24 @@ class DeviceSession:
         """True while a controller has proved that it holds the key."""
         return self._keys is not None
 
-    @property
-    def event_count(self) -> int:
-        """Events sent since boot, as telemetry reports it."""
-        return self._event_index
-
     def lease_left_ms(self, now_ms: int) -> int:
         """Return how long outputs may stay on without another lease."""
-        if self._lease_until_ms is None:
+        lease_until_ms = self._lease_until_ms
+        if lease_until_ms is None:
             return 0
-        return max(0, until_ms(now_ms, self._lease_until_ms))
+        left_ms = until_ms(now_ms, lease_until_ms)
+        if left_ms < 0:
+            return 0
+        return left_ms
 
     def owned(self, now_ms: int) -> bool:
         """Return True while a controller holds the probe."""
-        return self._owner_until_ms is not None and until_ms(now_ms, self._owner_until_ms) > 0
+        return self.owner_until_ms is not None and until_ms(now_ms, self.owner_until_ms) > 0
 
     def rejects_within_window(self, now_ms: int) -> int:
         """Return how many frames were rejected in the last second (SR-23)."""
+        if not self._reject_ms:
+            return 0  # The rule; this is asked with every tick.
         _forget_before(self._reject_ms, now_ms, REJECT_WINDOW_MS)
         return len(self._reject_ms)
 
@@ -111,7 +114,9 @@ class DeviceSession:
 
         Called with every tick: what has lapsed is forgotten here, long before the clock wraps.
         """
-        self._forget_lapsed(now_ms)
+        owner_until_ms = self.owner_until_ms
+        if owner_until_ms is not None and until_ms(now_ms, owner_until_ms) <= 0:
+            self._forget_owner(now_ms)
         if not data:
             return []
         requests = []
@@ -125,12 +130,10 @@ class DeviceSession:
         self._deframer_rejects = rejected
         return requests
 
-    def _forget_lapsed(self, now_ms: int) -> None:
-        if self._lease_until_ms is not None and until_ms(now_ms, self._lease_until_ms) <= 0:
-            self._lease_until_ms = None
-        if self._owner_until_ms is not None and not self.owned(now_ms):
-            self._owner_until_ms = None
-            self.send_event(Event(now_ms, 0, EventCode.OWNER_LAPSED, 0, 0, 0, 0))
+    def _forget_owner(self, now_ms: int) -> None:
+        self.owner_until_ms = None
+        self._lease_until_ms = None  # It was void long before: every lease renews both.
+        self.send_event(Event(now_ms, 0, EventCode.OWNER_LAPSED, 0, 0, 0, 0))
 
     def _on_body(self, body: bytes, now_ms: int) -> Command | Stop | None:
         outcome = self._judge(body, now_ms)
@@ -175,11 +178,11 @@ class DeviceSession:
         hello = decode(parsed.message_id, parsed.payload)
         assert isinstance(hello, HelloHost)
         if self.owned(now_ms):
-            self._send(self.identity._replace(host_nonce=hello.host_nonce, owned=1), key=None)
+            self._send(self.identity._replace(host_nonce=hello.host_nonce, owned=1), None, 0)
             return
         if hello.major != self.identity.major or hello.schema_hash != self.identity.schema_hash:
             # It would not mean what we understand: it learns who we are, and opens no session.
-            self._send(self.identity._replace(host_nonce=hello.host_nonce), key=None)
+            self._send(self.identity._replace(host_nonce=hello.host_nonce), None, 0)
             return
         if self._pending is None or self._pending[0] != hello:
             self._nonce_count += 1
@@ -192,7 +195,7 @@ class DeviceSession:
             self._pending = (hello, nonce, session_keys(self._key, hello.host_nonce, nonce))
         nonce = self._pending[1]
         answer = self.identity._replace(host_nonce=hello.host_nonce, device_nonce=nonce)
-        self._send(answer, key=None)
+        self._send(answer, None, 0)
 
     def _session_of(self, parsed: Parsed, now_ms: int) -> SessionKeys | None:
         if self._keys is not None and parsed.session == self._keys.session:
@@ -221,8 +224,8 @@ class DeviceSession:
         if left_ms <= 0:
             return None  # It waited in a queue until it was void; it prolongs nothing.
         self._lease_until_ms = add_ms(now_ms, left_ms)
-        self._owner_until_ms = add_ms(now_ms, OWNER_LIFE_MS)
-        self.claimed_mode = HostMode(lease.mode)
+        self.owner_until_ms = add_ms(now_ms, OWNER_LIFE_MS)
+        self.claimed_mode = lease.mode
         self.lease_count += 1
         return None
 
@@ -253,7 +256,7 @@ class DeviceSession:
             return Reject.RANGE
         assert isinstance(stop, Stop)
         ack = Ack(stop.counter, Op.STOP, Answer.ACCEPTED)
-        self._send(ack, key=self._stop_key, session=0)
+        self._send(ack, self._stop_key, 0)
         return stop
 
     def _on_bad_tag(self, now_ms: int) -> None:
@@ -270,7 +273,7 @@ class DeviceSession:
         self._pending = None
         self._executing.clear()
         self._lease_until_ms = None
-        self._owner_until_ms = None
+        self.owner_until_ms = None
         self.send_event(Event(now_ms, 0, EventCode.SESSION_DROPPED, 0, 0, 0, 0))
 
     # -- sending ---------------------------------------------------------------------------------
@@ -298,32 +301,37 @@ class DeviceSession:
 
     def send_event(self, event: Event) -> None:
         """Send ``event`` with the next index; outside a session it goes under the stop key."""
-        self._event_index = (self._event_index + 1) & 0xFFFF
-        self._send_tagged(event._replace(number=self._event_index, state=self.state))
+        self.event_count = (self.event_count + 1) & 0xFFFF
+        self._send_tagged(event._replace(number=self.event_count, state=self.state))
 
     def send_telemetry(self, telemetry: Telemetry) -> None:
         """Send a sample: tagged within a session, plain outside one."""
-        self._send(telemetry, key=None if self._keys is None else self._keys.up)
+        keys = self._keys
+        if keys is None:
+            self._send(telemetry, None, 0)
+        else:
+            self._send(telemetry, keys.up, keys.session)
 
     def send_plain(self, message: Message) -> None:
         """Send a message that is valid without a session (HELLO on boot, VITALS)."""
-        self._send(message, key=None)
+        self._send(message, None, 0)
 
     def outgoing(self) -> bytes:
         """Return everything to send and forget it."""
+        if not self._out:
+            return b""
         out = b"".join(self._out)
         self._out.clear()
         return out
 
     def _send_tagged(self, message: Message) -> bytes:
         """Send under the session's key, or under the stop key where no session is."""
-        if self._keys is None:
-            return self._send(message, key=self._stop_key, session=0)
-        return self._send(message, key=self._keys.up)
+        keys = self._keys
+        if keys is None:
+            return self._send(message, self._stop_key, 0)
+        return self._send(message, keys.up, keys.session)
 
-    def _send(self, message: Message, *, key: TagKey | None, session: int | None = None) -> bytes:
-        if session is None:
-            session = self._keys.session if key is not None and self._keys is not None else 0
+    def _send(self, message: Message, key: TagKey | None, session: int) -> bytes:
         seq = self._seq
         self._seq = (seq + 1) & 0xFFFF
         body = build(ID_OF[type(message)], encode(message), seq=seq, session=session, key=key)

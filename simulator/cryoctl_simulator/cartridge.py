@@ -21,6 +21,7 @@ class Cartridge:
         "ambient_temp_c",
         "gas",
         "heat_transfer_w_k",
+        "liquid_density_g_ml",
         "liquid_draw_possible",
         "liquid_flux_factor",
         "liquid_g",
@@ -29,6 +30,7 @@ class Cartridge:
         "pressure_bar",
         "steel_g",
         "temp_c",
+        "vapour_density_g_ml",
         "vapour_flux_factor",
         "vapour_g",
         "volume_ml",
@@ -60,8 +62,8 @@ class Cartridge:
         temp_c = self.temp_c
         mass_g = self.mass_g
         volume_ml = self.volume_ml
-        vapour_density = gas.vapour_density_g_ml(temp_c)
-        liquid_density = gas.liquid_density_g_ml(temp_c)
+        self.vapour_density_g_ml = vapour_density = gas.vapour_density_g_ml(temp_c)
+        self.liquid_density_g_ml = liquid_density = gas.liquid_density_g_ml(temp_c)
         saturated_bar = gas.saturation_pressure_bar(temp_c)
         filling = 1.0
         if mass_g >= liquid_density * volume_ml:
@@ -86,9 +88,8 @@ class Cartridge:
 
     def mass_with_liquid_g(self, liquid_g: float) -> float:
         """Return the mass of gas when ``liquid_g`` is left and saturated vapour fills the rest."""
-        vapour_density = self.gas.vapour_density_g_ml(self.temp_c)
-        liquid_density = self.gas.liquid_density_g_ml(self.temp_c)
-        return liquid_g + vapour_density * (self.volume_ml - liquid_g / liquid_density)
+        room_ml = self.volume_ml - liquid_g / self.liquid_density_g_ml
+        return liquid_g + self.vapour_density_g_ml * room_ml
 
     def update(self, duration_s: float, *, liquid_drawn_g: float, vapour_drawn_g: float) -> None:
         """Cool by what was drawn, warm from the room, then refresh.
@@ -96,16 +97,15 @@ class Cartridge:
         Liquid that leaves is replaced by vapour boiled off inside; vapour that leaves is boiled off
         whole; once the liquid is gone the rest cools by its own expansion.
         """
-        gas = self.gas
         heat_j = duration_s * self.heat_transfer_w_k * (self.ambient_temp_c - self.temp_c)
         drawn_g = liquid_drawn_g + vapour_drawn_g
         if drawn_g > 0.0:
             if self.liquid_draw_possible:
-                vapour_density = gas.vapour_density_g_ml(self.temp_c)
-                liquid_density = gas.liquid_density_g_ml(self.temp_c)
+                vapour_density = self.vapour_density_g_ml
+                liquid_density = self.liquid_density_g_ml
                 boiled_g = liquid_drawn_g * vapour_density + vapour_drawn_g * liquid_density
                 boiled_g /= liquid_density - vapour_density
-                heat_j -= boiled_g * gas.latent_heat_j_g(self.temp_c)
+                heat_j -= boiled_g * self.gas.latent_heat_j_g(self.temp_c)
             elif self.mass_g > 0.0:
                 heat_j -= drawn_g * self.pressure_bar * BAR_ML_TO_J * self.volume_ml / self.mass_g
         capacity_j_k = STEEL_J_G_K * self.steel_g + LIQUID_J_G_K * self.mass_g

@@ -55,13 +55,8 @@ class SimulatedDevice:
         """Deliver ``incoming`` at the next tick and run to ``now_s``; return what was sent."""
         if incoming:
             self._waiting += incoming
-        out = []
-        for tick in range(self._ticks + 1, round(now_s * TICKS_PER_S) + 1):
-            self._ticks = tick
-            sent = self._step(tick)
-            if sent:
-                out.append(sent)
-        return b"".join(out)
+        ticks = range(self._ticks + 1, round(now_s * TICKS_PER_S) + 1)
+        return b"".join([self._step(tick) for tick in ticks])
 
     def save(self) -> bytes:
         """Return the whole state; valid for this version of the program only."""
@@ -152,14 +147,15 @@ class SimulatedDevice:
     # -- one tick --------------------------------------------------------------------------------
 
     def _step(self, tick: int) -> bytes:
+        self._ticks = tick
         plant = self.plant
         plant.step(self._actuators)
         readings = self.instruments.read(plant)
         if self._faults.is_busy:
             out = self._step_with_faults(tick, readings)
         else:
-            incoming, self._waiting = self._waiting, b""
-            out = self._run_firmware(tick, readings, incoming)
+            out = self._run_firmware(tick, readings, self._waiting)
+            self._waiting = b""
         if tick % TRUTH_TICKS == 0 and self._sinks:
             truth = plant.truth()
             for sink in self._sinks:
@@ -172,7 +168,7 @@ class SimulatedDevice:
             return b""
         device_ms = (tick - self._boot_tick) * TICK_MS & _CLOCK_MASK
         out = firmware.tick(device_ms, readings, incoming)
-        outputs = firmware.outputs
+        outputs = firmware.state.outputs
         actuators = self._actuators
         actuators.valve = outputs.valve_permille / 1000.0
         actuators.shutoff_open = outputs.shutoff_open
@@ -189,9 +185,9 @@ class SimulatedDevice:
                 self._power_down()
         elif self.firmware is None:
             self._power_up()
-        incoming, self._waiting = self._waiting, b""
         is_cut = faults.link_has(LinkEffect.CUT)
-        out = self._run_firmware(tick, readings, b"" if is_cut else incoming)
+        out = self._run_firmware(tick, readings, b"" if is_cut else self._waiting)
+        self._waiting = b""
         if self.firmware is not None:
             faults.drive(self._actuators, self.firmware.outputs)
         if is_cut:

@@ -17,6 +17,7 @@ SKIN_TARGET_MDEGC: Final = 35_000
 _SKIN_PERMILLE_PER_C: Final = 500
 _SKIN_HOLD_PERMILLE: Final = 250  # About what the shaft takes away while freezing.
 _MICRO: Final = 1_000_000
+_INTEGRAL_MAX: Final = FULL_PERMILLE * _MICRO
 
 _FREEZE: Final = int(DeviceState.FREEZE)
 _PREWARM: Final = int(DeviceState.PREWARM)
@@ -51,17 +52,22 @@ def valve_duty(limits: DeviceLimits, s: FirmwareState) -> int:
 def _regulate(limits: DeviceLimits, s: FirmwareState, error_mdegc: int) -> int:
     """PI; the integral moves only where that does not push further into saturation."""
     step = limits.integral_permille_per_c_s * error_mdegc * TICK_MS
-    wanted = (s.integral_upermille + step) // _MICRO
+    integral = s.integral_upermille
+    wanted = (integral + step) // _MICRO
     wanted += limits.proportional_permille_per_c * error_mdegc // 1000
     if wanted > FULL_PERMILLE:
-        s.integral_upermille += min(step, 0)
+        integral += min(step, 0)
         wanted = FULL_PERMILLE
     elif wanted < 0:
-        s.integral_upermille += max(step, 0)
+        integral += max(step, 0)
         wanted = 0
     else:
-        s.integral_upermille += step
-    s.integral_upermille = min(max(s.integral_upermille, 0), FULL_PERMILLE * _MICRO)
+        integral += step
+    if integral < 0:
+        integral = 0
+    elif integral > _INTEGRAL_MAX:
+        integral = _INTEGRAL_MAX
+    s.integral_upermille = integral
     return wanted
 
 

@@ -22,6 +22,7 @@ _FREEZE: Final = int(DeviceState.FREEZE)
 _THAW: Final = int(DeviceState.THAW)
 _SAFE: Final = int(DeviceState.SAFE)
 _FAULT: Final = int(DeviceState.FAULT)
+_LIT: Final = (_SELF_TEST, _THAW)
 
 
 def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
@@ -44,9 +45,9 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     # It stays on to the end of a heated thaw: there a driver that is stuck shows itself.
     out.heater_supply_on = s.heating or (state == _THAW and s.heater_on_ms > 0)
     out.skin_warmer_permille = warmer_duty(limits, r) if state == _PREWARM else 0
-    is_pulse = s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
-    out.led = state in (_SELF_TEST, _THAW) or (state >= _SAFE and is_pulse)
-    out.beeper = state == _SELF_TEST or (state == _FAULT and is_pulse)
+    is_pulse = state >= _SAFE and s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
+    out.led = is_pulse or state in _LIT
+    out.beeper = state == _SELF_TEST or (is_pulse and state == _FAULT)
     s.driving = state == _PREWARM or (state == _THAW and s.heating)
 
 

@@ -24,7 +24,7 @@ from cryoctl_protocol.codes import (
     Trip,
 )
 from cryoctl_protocol.device_session import DeviceSession
-from cryoctl_protocol.messages import Command, Event, Stop, Telemetry
+from cryoctl_protocol.messages import Command, Event, Stop
 from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator import firmware_checks
 from cryoctl_simulator.firmware_commands import MICRO_PER_MILLI, judge
@@ -54,7 +54,7 @@ _FREEZE: Final = int(DeviceState.FREEZE)
 _THAW: Final = int(DeviceState.THAW)
 _SAFE: Final = int(DeviceState.SAFE)
 _FAULT: Final = int(DeviceState.FAULT)
-_CLAIM_FREEZE: Final = HostMode.FREEZE
+_CLAIM_FREEZE: Final = int(HostMode.FREEZE)
 
 
 class FirmwareModel:
@@ -87,13 +87,12 @@ class FirmwareModel:
             incoming: Bytes that arrived since the last one.
         """
         s = self.state
-        session = self.session
         limits = self.config.limits
         s.now_ms = now_ms
         s.tick_count = s.tick_count + 1 & 0xFFFFFFFF
         if s.state == _FREEZE:
             s.freeze_ms += TICK_MS
-        requests = session.on_bytes(incoming, now_ms)
+        requests = self.session.on_bytes(incoming, now_ms)
         self._watch_controller()
         observe(limits, s, readings)
         cause = find_trip(limits, s)
@@ -108,7 +107,10 @@ class FirmwareModel:
                 self._on_command(request, readings)
         if s.state != _IDLE:
             self._advance(readings)
-        self._drive(readings)
+        drive(limits, s, readings)
+        out = s.outputs
+        if outputs_overlap(out.valve_permille, out.tip_heater_permille):
+            self._on_overlap()
         return self._send(readings)
 
     # -- who is in charge ------------------------------------------------------------------------
@@ -116,15 +118,16 @@ class FirmwareModel:
     def _watch_controller(self) -> None:
         s = self.state
         session = self.session
-        s.lease_left_ms = session.lease_left_ms(s.now_ms)
-        s.frames_rejected = session.rejects_within_window(s.now_ms)
+        now_ms = s.now_ms
+        s.lease_left_ms = session.lease_left_ms(now_ms)
+        s.frames_rejected = session.rejects_within_window(now_ms)
         if session.lease_count != s.leases_seen:
             s.leases_seen = session.lease_count
             if s.state != _FREEZE or session.claimed_mode == _CLAIM_FREEZE:
                 s.mode_mismatches = 0
             else:
                 s.mode_mismatches += 1
-        owned = session.owned(s.now_ms)
+        owned = session.owner_until_ms is not None
         if s.owned and not owned:
             self._on_owner_lost()
         s.owned = owned
@@ -358,14 +361,10 @@ class FirmwareModel:
         self._end_pending(Result.OK if s.leak_test_passed else Result.FAILED, decay_mbar)
         self._enter(_IDLE)
 
-    def _drive(self, readings: Readings) -> None:
-        s = self.state
-        drive(self.config.limits, s, readings)
-        out = s.outputs
-        if outputs_overlap(out.valve_permille, out.tip_heater_permille):
-            all_off(out)
-            self._make_safe(_FAULT, Trip.OUTPUTS_OVERLAP, SafeAction.OFF)
-            self._report(EventCode.TRIP, Trip.OUTPUTS_OVERLAP, 0, 0)
+    def _on_overlap(self) -> None:
+        all_off(self.state.outputs)
+        self._make_safe(_FAULT, Trip.OUTPUTS_OVERLAP, SafeAction.OFF)
+        self._report(EventCode.TRIP, Trip.OUTPUTS_OVERLAP, 0, 0)
 
     # -- sending ---------------------------------------------------------------------------------
 
@@ -383,13 +382,11 @@ class FirmwareModel:
             self._report(EventCode.BOOT, Trip.NONE, 0, 0)
             return _DELIMITER + session.outgoing()
         if ticks % TELEMETRY_TICKS == 0:
-            session.send_telemetry(self._telemetry(readings))
+            limits = self.config.limits
+            session.send_telemetry(telemetry(s, readings, limits, session.event_count))
             if ticks % VITALS_TICKS == 0:
                 self._send_slow(readings)
         return session.outgoing()
-
-    def _telemetry(self, readings: Readings) -> Telemetry:
-        return telemetry(self.state, readings, self.config.limits, self.session.event_count)
 
     def _send_slow(self, readings: Readings) -> None:
         """VITALS, and what needs no more than a look every 200 ms."""

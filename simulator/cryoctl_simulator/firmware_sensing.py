@@ -86,10 +86,8 @@ def observe(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     open_circuit = r.open_circuit | limits.absent_sensors
     _observe_tip(limits, s, r.tip_mdegc, open_circuit, r.exhaust_mbar)
     _observe_gas(limits, s, r, open_circuit)
-    if open_circuit & _BATTERY:
-        s.battery_low_ms = 0
-    elif r.battery_mv < limits.battery_min_mv:
-        s.battery_low_ms += TICK_MS
+    if r.battery_mv < limits.battery_min_mv:
+        s.battery_low_ms = 0 if open_circuit & _BATTERY else s.battery_low_ms + TICK_MS
     else:
         s.battery_low_ms = 0
 
@@ -109,12 +107,16 @@ def _observe_tip(
     if plausible:
         s.tip_mdegc = tip_mdegc
         scaled = tip_mdegc * TIP_SCALE
-        if not s.tip_seen:
-            s.tip_fast = scaled
-            s.tip_slow = scaled
-        s.tip_fast += (scaled - s.tip_fast) // _FAST_DIVISOR
-        s.tip_slow += (scaled - s.tip_slow) // _SLOW_DIVISOR
-        s.tip_rate_mdegc_s = (s.tip_fast - s.tip_slow) * 1000 // _RATE_DIVISOR
+        if s.tip_seen:
+            fast = s.tip_fast
+            slow = s.tip_slow
+            fast += (scaled - fast) // _FAST_DIVISOR
+            slow += (scaled - slow) // _SLOW_DIVISOR
+        else:
+            fast = slow = scaled
+        s.tip_fast = fast
+        s.tip_slow = slow
+        s.tip_rate_mdegc_s = (fast - slow) * 1000 // _RATE_DIVISOR
         if tip_mdegc > _WARM_MDEGC:
             s.warm_ms += TICK_MS
         else:
@@ -123,23 +125,17 @@ def _observe_tip(
 
 
 def _observe_gas(limits: DeviceLimits, s: FirmwareState, r: Readings, open_circuit: int) -> None:
-    if open_circuit & _SUPPLY:
-        s.overpressure_ticks = 0
-    elif r.supply_mbar > limits.pressure_trip_mbar:
-        s.overpressure_ticks += 1
+    if r.supply_mbar > limits.pressure_trip_mbar:
+        s.overpressure_ticks = 0 if open_circuit & _SUPPLY else s.overpressure_ticks + 1
     else:
         s.overpressure_ticks = 0
-    if open_circuit & _EXHAUST:
-        s.exhaust_ticks = 0
-    elif r.exhaust_mbar > limits.exhaust_trip_mbar:
-        s.exhaust_ticks += 1
+    if r.exhaust_mbar > limits.exhaust_trip_mbar:
+        s.exhaust_ticks = 0 if open_circuit & _EXHAUST else s.exhaust_ticks + 1
     else:
         s.exhaust_ticks = 0
-    if s.outputs.valve_permille > 0:
-        s.valve_shut_ms = 0
-    else:
-        s.valve_shut_ms += TICK_MS
-    if s.valve_shut_ms <= limits.coast_ms:
+    shut_ms = 0 if s.outputs.valve_permille > 0 else s.valve_shut_ms + TICK_MS
+    s.valve_shut_ms = shut_ms
+    if shut_ms <= limits.coast_ms:
         s.flow_stuck_ticks = 0
         s.falling_ticks = 0
         s.leak_ms = 0

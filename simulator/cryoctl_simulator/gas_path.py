@@ -34,6 +34,7 @@ class GasPath:
         "_heat_j_g",
         "_line_liquid",
         "_line_mg",
+        "_line_rests",
         "_liquid_drawn_mg",
         "_opening",
         "_orifice_mg_s",
@@ -78,6 +79,7 @@ class GasPath:
         self._opening = 0.0
         self._line_mg = 0.0
         self._line_liquid = 0.0
+        self._line_rests = False
         self._orifice_mg_s = 0.0
         self._liquid_drawn_mg = 0.0
         self._vapour_drawn_mg = 0.0
@@ -147,14 +149,16 @@ class GasPath:
         parameters = self.parameters
         cartridge = self.cartridge
         tick_s = self._tick_s
-        if self.valve_held is not None:
-            command = self.valve_held
+        held = self.valve_held
+        if held is not None:
+            command = held
         opening = command + (self._opening - command) * self._valve_keep
         if opening < OPENING_MIN:
             opening = 0.0
         self._opening = opening
 
-        shutoff_open = shutoff_command if self.shutoff_stuck is None else self.shutoff_stuck
+        stuck = self.shutoff_stuck
+        shutoff_open = shutoff_command if stuck is None else stuck
         capacity_mg = parameters.feed_capacity_mg
         if shutoff_open:
             if self._feed_mg < capacity_mg:
@@ -162,14 +166,13 @@ class GasPath:
             filling = 1.0
         else:
             filling = self._feed_mg / capacity_mg
-        cartridge_bar = cartridge.pressure_bar
-        self.supply_pressure_bar = cartridge_bar * filling
+        self.supply_pressure_bar = cartridge.pressure_bar * filling
         if self.supply_leak_mg_s > 0.0:
             leak_mg = self.supply_leak_mg_s * self.supply_pressure_bar / LEAK_REFERENCE_BAR * tick_s
             self._take(leak_mg, liquid=False, from_cartridge=shutoff_open)
             self.vented_g += 1e-3 * leak_mg
 
-        if opening > 0.0 or self._line_mg > LINE_EMPTY_MG:
+        if opening > 0.0 or (self._line_mg > LINE_EMPTY_MG and not self._line_rests):
             out_mg = self._move_line(filling, shutoff_open=shutoff_open)
             self.vented_g += 1e-3 * out_mg
             orifice_mg_s = out_mg / tick_s
@@ -187,28 +190,36 @@ class GasPath:
         line_mg = self._line_mg
         line_capacity_mg = parameters.line_capacity_mg
         nominal_mg_s = parameters.orifice_flow_mg_s
+        liquid_factor = cartridge.liquid_flux_factor
+        vapour_factor = cartridge.vapour_flux_factor
         liquid_in = shutoff_open and cartridge.liquid_draw_possible and not self.vapour_draw
-        in_factor = cartridge.liquid_flux_factor if liquid_in else cartridge.vapour_flux_factor
+        in_factor = liquid_factor if liquid_in else vapour_factor
         source_mg_s = self._opening * parameters.valve_flow_factor * nominal_mg_s
         source_mg_s *= in_factor * filling
         back_per_s = source_mg_s / line_capacity_mg
 
         # The orifice's flow over what is in the line, taken at the middle of the step.
         net_mg_s = source_mg_s - back_per_s * line_mg - self._orifice_mg_s
-        middle_mg = max(line_mg + 0.5 * tick_s * net_mg_s, 0.25 * line_mg)
+        middle_mg = line_mg + 0.5 * tick_s * net_mg_s
+        least_mg = 0.25 * line_mg
+        if middle_mg < least_mg:  # noqa: PLR1730 (every tick: a conditional is faster than max)
+            middle_mg = least_mg
         ratio = LINE_SCALE * (1.0 - exp(-LINE_EXPONENT * middle_mg / line_capacity_mg))
         line_bar = cartridge.pressure_bar * ratio
         out_per_s = 0.0
-        if line_bar > self.exhaust_pressure_bar:
-            liquid = self._line_liquid
-            factor = liquid * cartridge.liquid_flux_factor
-            factor += (1.0 - liquid) * cartridge.vapour_flux_factor
-            back = self.exhaust_pressure_bar / line_bar
+        liquid = self._line_liquid
+        exhaust_bar = self.exhaust_pressure_bar
+        if line_bar > exhaust_bar:
+            factor = liquid * liquid_factor
+            factor += (1.0 - liquid) * vapour_factor
+            back = exhaust_bar / line_bar
             flow_mg_s = nominal_mg_s * factor * self.orifice_open_fraction
             out_per_s = flow_mg_s * sqrt(ratio * (1.0 - back * back)) / middle_mg
 
         rate_per_s = back_per_s + out_per_s
         if rate_per_s == 0.0:
+            # At rest until the valve opens or a pressure at either end changes.
+            self._line_rests = line_bar <= exhaust_bar and self._orifice_mg_s == 0.0
             return 0.0
         settled_mg = source_mg_s / rate_per_s
         change = 1.0 - exp(-rate_per_s * tick_s)
@@ -218,7 +229,7 @@ class GasPath:
         if in_mg > 0.0:
             self._take(in_mg, liquid=liquid_in, from_cartridge=shutoff_open)
             share = in_mg / (line_mg + in_mg)
-            self._line_liquid += ((1.0 if liquid_in else 0.0) - self._line_liquid) * share
+            self._line_liquid = liquid + ((1.0 if liquid_in else 0.0) - liquid) * share
         else:  # Nothing flows back through the valve; a negative inflow is rounding.
             out_mg -= in_mg
             in_mg = 0.0
@@ -226,13 +237,16 @@ class GasPath:
         return out_mg
 
     def _move_exhaust(self, arriving_mg_s: float) -> None:
+        self._line_rests = False
         parameters = self.parameters
         flow_mg_s = self.needle_flow_mg_s
         flow_mg_s += (arriving_mg_s - flow_mg_s) * self._exhaust_step
         if flow_mg_s < FLOW_MIN_MG_S:
             flow_mg_s = 0.0
         self.needle_flow_mg_s = flow_mg_s
-        opening = max(self.exhaust_open_fraction, EXHAUST_OPENING_MIN)
+        opening = self.exhaust_open_fraction
+        if opening < EXHAUST_OPENING_MIN:  # noqa: PLR1730 (as above)
+            opening = EXHAUST_OPENING_MIN
         relative = flow_mg_s / (parameters.orifice_flow_mg_s * opening)
         pressure_bar = ATMOSPHERE_BAR + parameters.exhaust_drop_bar * relative * relative
         if pressure_bar > parameters.relief_pressure_bar:
@@ -279,6 +293,7 @@ class GasPath:
 
     def _see_cartridge(self) -> None:
         """Take over what follows from a changed cartridge or gas."""
+        self._line_rests = False
         gas = self.cartridge.gas
         self.saturation_temp_c = gas.saturation_temp_c(self.exhaust_pressure_bar)
         at_tip_j_g = gas.exhaust_vapour_enthalpy_j_g(self.saturation_temp_c)

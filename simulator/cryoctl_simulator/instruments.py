@@ -15,6 +15,7 @@ from cryoctl_simulator.plant import SLOW_TICKS, TICK_S, Plant
 BLOCK_TICKS: Final = 250  # a multiple of SLOW_TICKS: the slow converter never misses its turn
 STREAM: Final = 1
 ROUNDING_C: Final = 65536  # added before and taken off after truncation: rounds negatives alike
+_HALF_UP_C: Final = ROUNDING_C + 0.5
 
 # Tip thermocouples: first order 0.25 s, 0.15 C rms, 1/128 C as of a MAX31856-type front end.
 TIP_LAG_S: Final = 0.25
@@ -29,6 +30,7 @@ EXHAUST_NOISE_BAR: Final = 0.003
 FLOW_LAG_S: Final = 0.05
 FLOW_NOISE_MG_S: Final = 0.15
 FLOW_STEP_UG_S: Final = 10
+_FLOW_STEPS_PER_MG_S: Final = 1e3 / FLOW_STEP_UG_S
 # Thermistors and battery are read by a slow converter, every tenth tick; assumed.
 THERMISTOR_LAG_S: Final = 1.0
 THERMISTOR_NOISE_C: Final = 0.02
@@ -133,13 +135,14 @@ class Instruments:
 
     __slots__ = (
         "_block",
+        "_fast",
         "_faults",
         "_noise",
         "_row",
         "_rows",
         "_slow",
+        "_slow_values",
         "_steps",
-        "_values",
         "button",
         "readings",
     )
@@ -147,7 +150,8 @@ class Instruments:
     def __init__(self, *, seed: int) -> None:
         self._noise = NoiseStream(seed, STREAM, [_CHANNELS[name].noise for name in _ORDER])
         self._steps = [_step(_CHANNELS[name], 1.0) for name in _ORDER]
-        self._values: list[float] = []
+        self._fast: tuple[float, ...] = ()
+        self._slow_values: tuple[float, ...] = ()
         self._slow = (0, 0, 0)
         self._faults: dict[SensorName, SensorFault] = {}
         self._rows: list[list[float]] = []
@@ -172,34 +176,35 @@ class Instruments:
             row = 0
         self._row = row + 1
         noise = self._rows[row]
-        values = self._values
-        steps = self._steps
         readings = self.readings
+        tip_c, tip_2_c, supply_bar, exhaust_bar, flow_mg_s = self._fast
+        tip_step, tip_2_step, supply_step, exhaust_step, flow_step, _, _, _ = self._steps
+        tip_noise, tip_2_noise, supply_noise, exhaust_noise, flow_noise, _, _, _ = noise
 
-        value = values[0]
-        values[0] = value = value + (plant.tip_temp_c - value) * steps[0]
-        counts = int((value + noise[0]) * TIP_COUNTS_PER_C + (ROUNDING_C + 0.5)) - ROUNDING_C
+        tip_c += (plant.tip_temp_c - tip_c) * tip_step
+        counts = int((tip_c + tip_noise) * TIP_COUNTS_PER_C + _HALF_UP_C) - ROUNDING_C
         readings.tip_mdegc = counts * 125 >> 4  # 1000 / 128
 
-        value = values[1]
-        values[1] = value = value + (plant.tip_2_temp_c - value) * steps[1]
-        counts = int((value + noise[1]) * TIP_COUNTS_PER_C + (ROUNDING_C + 0.5)) - ROUNDING_C
+        tip_2_c += (plant.tip_2_temp_c - tip_2_c) * tip_2_step
+        counts = int((tip_2_c + tip_2_noise) * TIP_COUNTS_PER_C + _HALF_UP_C) - ROUNDING_C
         readings.tip_2_mdegc = counts * 125 >> 4
 
-        value = values[2]
-        values[2] = value = value + (plant.supply_pressure_bar - value) * steps[2]
-        mbar = int((value + noise[2]) * 1e3)
-        readings.supply_mbar = 0 if mbar < 0 else min(mbar, SUPPLY_MAX_MBAR)
+        supply_bar += (plant.supply_pressure_bar - supply_bar) * supply_step
+        mbar = int((supply_bar + supply_noise) * 1e3)
+        if mbar < 0:
+            mbar = 0
+        elif mbar > SUPPLY_MAX_MBAR:
+            mbar = SUPPLY_MAX_MBAR
+        readings.supply_mbar = mbar
 
-        value = values[3]
-        values[3] = value = value + (plant.exhaust_pressure_bar - value) * steps[3]
-        readings.exhaust_mbar = int((value + noise[3]) * 1e3)
+        exhaust_bar += (plant.exhaust_pressure_bar - exhaust_bar) * exhaust_step
+        readings.exhaust_mbar = int((exhaust_bar + exhaust_noise) * 1e3)
 
-        value = values[4]
-        values[4] = value = value + (plant.exhaust_flow_mg_s - value) * steps[4]
-        flow = int((value + noise[4]) * (1e3 / FLOW_STEP_UG_S))
+        flow_mg_s += (plant.exhaust_flow_mg_s - flow_mg_s) * flow_step
+        flow = int((flow_mg_s + flow_noise) * _FLOW_STEPS_PER_MG_S)
         readings.exhaust_flow_ug_s = flow * FLOW_STEP_UG_S if flow > 0 else 0
 
+        self._fast = (tip_c, tip_2_c, supply_bar, exhaust_bar, flow_mg_s)
         if row % SLOW_TICKS == 0:
             self._read_slow(plant, noise)
         readings.skin_mdegc, readings.cartridge_mdegc, readings.battery_mv = self._slow
@@ -210,30 +215,30 @@ class Instruments:
         return readings
 
     def _read_slow(self, plant: Plant, noise: list[float]) -> None:
-        values = self._values
-        steps = self._steps
-        values[5] += (plant.skin_temp_c - values[5]) * steps[5]
-        values[6] += (plant.cartridge_temp_c - values[6]) * steps[6]
-        values[7] += (plant.battery_mv - values[7]) * steps[7]
+        skin_c, cartridge_c, battery_mv = self._slow_values
+        skin_step, cartridge_step, battery_step = self._steps[-3:]
+        skin_noise, cartridge_noise, battery_noise = noise[-3:]
+        skin_c += (plant.skin_temp_c - skin_c) * skin_step
+        cartridge_c += (plant.cartridge_temp_c - cartridge_c) * cartridge_step
+        battery_mv += (plant.battery_mv - battery_mv) * battery_step
+        self._slow_values = (skin_c, cartridge_c, battery_mv)
         per_step = 1e3 / THERMISTOR_STEP_MDEGC
         self._slow = (
-            round((values[5] + noise[5]) * per_step) * THERMISTOR_STEP_MDEGC,
-            round((values[6] + noise[6]) * per_step) * THERMISTOR_STEP_MDEGC,
-            round(values[7] + noise[7]),
+            round((skin_c + skin_noise) * per_step) * THERMISTOR_STEP_MDEGC,
+            round((cartridge_c + cartridge_noise) * per_step) * THERMISTOR_STEP_MDEGC,
+            round(battery_mv + battery_noise),
         )
 
     def _next_block(self, plant: Plant) -> None:
-        if not self._values:
-            self._values = [
+        if not self._fast:
+            self._fast = (
                 plant.tip_temp_c,
                 plant.tip_2_temp_c,
                 plant.supply_pressure_bar,
                 plant.exhaust_pressure_bar,
                 plant.exhaust_flow_mg_s,
-                plant.skin_temp_c,
-                plant.cartridge_temp_c,
-                plant.battery_mv,
-            ]
+            )
+            self._slow_values = (plant.skin_temp_c, plant.cartridge_temp_c, plant.battery_mv)
         self._rows = self._noise.block(self._block, BLOCK_TICKS)
         self._block += 1
 
@@ -255,7 +260,8 @@ class Instruments:
         """Return the whole state; valid for this version of the program only."""
         return pickle.dumps(
             (
-                self._values,
+                self._fast,
+                self._slow_values,
                 self._steps,
                 self._slow,
                 self._faults,
@@ -268,7 +274,8 @@ class Instruments:
     def load(self, data: bytes) -> None:
         """Take over a state that ``save`` returned; the noise is drawn again from its counter."""
         (
-            self._values,
+            self._fast,
+            self._slow_values,
             self._steps,
             self._slow,
             self._faults,

@@ -23,6 +23,7 @@ from cryoctl_simulator.tissue import Tissue
 TICK_S: Final = 0.01
 SLOW_TICKS: Final = 10
 VAPOUR_COOLING_SHARE: Final = 0.03  # of the liquid's heat that vapour alone takes up, assumed
+LIQUID_COOLING_SHARE: Final = 1.0 - VAPOUR_COOLING_SHARE
 # Cold vapour takes up 0.85 J/gK (CoolProp) times the share exchanged before it leaves: 0.05, set so
 # that vapour alone leaves the tip near -10 C.
 EXHAUST_VAPOUR_J_G_K: Final = 0.0425
@@ -153,9 +154,7 @@ class Plant(GasPath):
             power_w += air_w_k * self.scenario.ambient_temp_c
         flow_g_s = 1e-3 * self._orifice_mg_s * (1.0 - self.tip_leak_fraction)
         if flow_g_s > 0.0:
-            wet = self._wet * (
-                VAPOUR_COOLING_SHARE + (1.0 - VAPOUR_COOLING_SHARE) * self._line_liquid
-            )
+            wet = self._wet * (VAPOUR_COOLING_SHARE + LIQUID_COOLING_SHARE * self._line_liquid)
             supply_w = flow_g_s * wet * self._heat_j_g
             difference_k = tip_c - saturation_c
             boiling_w_k = parameters.tip_boiling_w_k
@@ -172,14 +171,13 @@ class Plant(GasPath):
         keep = exp(-weight_w_k * self._tick_s / parameters.tip_capacity_j_k)
         after_c = settled_c + (tip_c - settled_c) * keep
         # Vapour condenses on a tip colder than its saturation temperature much faster than a tick.
-        after_c = max(after_c, saturation_c)
+        if after_c < saturation_c:  # noqa: PLR1730 (every tick: a conditional is faster than max)
+            after_c = saturation_c
         self.tip_temp_c = after_c
         self._tip_sum_c += tip_c + after_c
-        self.tip_2_temp_c += self._tip_2_step * (
-            after_c
-            + parameters.tip_2_shaft_fraction * (self.skin_temp_c - after_c)
-            - self.tip_2_temp_c
-        )
+        tip_2_c = self.tip_2_temp_c
+        shaft_c = after_c + parameters.tip_2_shaft_fraction * (self.skin_temp_c - after_c)
+        self.tip_2_temp_c = tip_2_c + self._tip_2_step * (shaft_c - tip_2_c)
 
     def _move_slow(self, actuators: Actuators) -> None:
         parameters = self.parameters

@@ -46,6 +46,8 @@ from cryoctl_protocol.profile import Profile
 
 TICK_S: Final = 0.05
 """The control loop's period: 20 Hz."""
+UNHEARD_STOP_S: Final = 1.0
+"""A probe that has not obeyed STOP for this long gets no more leases: its watchdog then acts."""
 LEASE_TICKS: Final = 2
 """One lease every so many ticks: 10 Hz, from the same tick as control (SR-02)."""
 TICK_AGE_MAX_S: Final = 0.15  # SR-35
@@ -69,6 +71,7 @@ class Request(StrEnum):
     START = "start"
     STOP = "stop"
     ACKNOWLEDGE = "acknowledge"
+    CLOSE = "close"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,13 @@ class CycleState:
     phase: Phase
     since_s: float
     cycle: int
+
+
+_MOVES: Final = {
+    Request.PLACE: Trigger.PLACE,
+    Request.PLACED: Trigger.PLACED,
+    Request.CLOSE: Trigger.CLOSE,
+}
 
 
 class Controller:
@@ -264,10 +274,7 @@ class Controller:
             self.trip(TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s)
         self._tick_s = now_s
         self._check_age(now_s)
-        if self._ticks % LEASE_TICKS == 0 and self.session.phase in (
-            SessionPhase.OPEN,
-            SessionPhase.PROVING,
-        ):
+        if self._ticks % LEASE_TICKS == 0 and self._leases(now_s):
             self.session.lease(self._claimed_mode(), now_s)
         self._ticks += 1
         self._step(now_s)
@@ -379,6 +386,8 @@ class Controller:
             self.fire(Trigger.ARM, now_s)
         elif op is Op.START and self.phase is Phase.ARMED:
             phases.begin_prewarm(self, now_s)
+        elif op is Op.CLEAR and self.phase is Phase.FAULT:
+            self.fire(Trigger.ACKNOWLEDGE, now_s)
         elif op is Op.END and self.phase is Phase.RELEASE:
             self.fire(Trigger.FINISH, now_s)
 
@@ -431,24 +440,31 @@ class Controller:
             self.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
             return None
         if request is Request.BEGIN:
-            refusal = self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
-            return refusal or self._move(Trigger.BEGIN, Op.SELF_TEST, now_s)
+            return self._begin(now_s)
         if request is Request.ARM:
             return self._arm(now_s)
         if request is Request.START:
             return self._start(now_s)
         if request is Request.ACKNOWLEDGE:
             return self._acknowledge(now_s)
-        trigger = Trigger.PLACE if request is Request.PLACE else Trigger.PLACED
-        return self._move(trigger, None, now_s)
+        return self._move(_MOVES[request], now_s)
 
-    def _move(self, trigger: Trigger, op: Op | None, now_s: float) -> Refusal | None:
+    def _move(self, trigger: Trigger, now_s: float) -> Refusal | None:
         if not _MACHINE.knows(self.phase, trigger):
             return Refusal(f"{trigger} is not possible in {self.phase}")
         self.fire(trigger, now_s)
-        if op is not None:
-            self.plan_command(op, now_s)
         return None
+
+    def _begin(self, now_s: float) -> Refusal | None:
+        refusal = self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
+        refusal = refusal or self._move(Trigger.BEGIN, now_s)
+        if refusal is None:
+            # A placement of its own: what was measured and what tripped before is another's.
+            self.cycles = []
+            self.safing = Safing()
+            self.state = CycleState(self.phase, now_s, 0)
+            self.plan_command(Op.SELF_TEST, now_s)
+        return refusal
 
     def _arm(self, now_s: float) -> Refusal | None:
         blockers = self.arm_blockers(now_s)
@@ -479,10 +495,7 @@ class Controller:
         if self.phase not in _ENDED:
             return Refusal(f"nothing to acknowledge in {self.phase}")
         if self.phase is Phase.FAULT:
-            refusal = self.desk.gate(Op.CLEAR, self.phase)
-            if refusal is not None:
-                return refusal
-            self.plan_command(Op.CLEAR, now_s)
+            return self._ask(Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
         self.fire(Trigger.ACKNOWLEDGE, now_s)
         return None
 
@@ -581,6 +594,13 @@ class Controller:
         self.journal.log("failed", now_s, why=why)
         if self.phase not in (*_QUIET, Phase.IDLE):  # Else the probe may be at another's command.
             self.session.stop(SafeAction.THAW, Trip.OPERATOR_STOP)
+
+    def _leases(self, now_s: float) -> bool:
+        """Return True while the probe may rely on this controller."""
+        if self.session.phase not in (SessionPhase.OPEN, SessionPhase.PROVING):
+            return False
+        unheard = self.phase is Phase.SAFE and not self.safing.confirmed
+        return not (unheard and now_s - self.state.since_s > UNHEARD_STOP_S)
 
     def _claimed_mode(self) -> HostMode:
         mode = MODES[self.phase]

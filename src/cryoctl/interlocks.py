@@ -40,6 +40,10 @@ VALVE_OPEN: Final = 0.05  # Duty from which a valve counts as open.
 _FILTER_TAU_S: Final = 0.3
 _RATE_SPAN_S: Final = 0.5
 
+# Plain integers: an enumeration's own operators take ten times as long, and this is every sample.
+_TIP: Final = int(Sensor.TIP)
+_FREEZE: Final = int(DeviceState.FREEZE)
+
 
 class TripNotice(NamedTuple):
     """A broken limit: what, the value seen, the limit, and their unit."""
@@ -90,9 +94,11 @@ class Interlocks:
             now_s: When it arrived.
             rejects: Frames rejected in the last second.
         """
-        remember(self.memory, sample, now_s, self.gas)
+        memory = self.memory
+        limits = self.limits
+        remember(memory, sample, now_s, self.gas)
         for check in _CHECKS:
-            notice = check(sample, self.memory, self.limits, now_s)
+            notice = check(sample, memory, limits, now_s)
             if notice is not None:
                 return notice
         return too_many_rejects(sample, rejects)
@@ -122,7 +128,7 @@ def remember(memory: Memory, sample: Sample, now_s: float, gas: str) -> None:
 
 def is_implausible(sample: Sample, tip_c: float, memory: Memory, gas: str) -> bool:
     """Return True if no tip can have this temperature now (SR-11)."""
-    if sample.open_circuit & Sensor.TIP:
+    if sample.open_circuit & _TIP:
         return True
     if tip_c < TIP_MIN_PLAUSIBLE_C:
         return True
@@ -132,11 +138,12 @@ def is_implausible(sample: Sample, tip_c: float, memory: Memory, gas: str) -> bo
     if exhaust_bar is not None:
         if tip_c < saturation_temp_c(gas, exhaust_bar) - BELOW_SATURATION_C:
             return True
-    if memory.last_tip_c is None:
+    last_tip_c = memory.last_tip_c
+    if last_tip_c is None:
         return False
     # By the device's clock: samples that a link delivers in one bunch were still taken apart.
     span_s = until_ms(memory.last_device_ms, sample.device_ms) / 1000.0
-    return abs(tip_c - memory.last_tip_c) > STEP_MAX_C_PER_S * span_s
+    return abs(tip_c - last_tip_c) > STEP_MAX_C_PER_S * span_s
 
 
 def _follow_rate(memory: Memory, tip_c: float, now_s: float) -> None:
@@ -277,7 +284,7 @@ def skin_cold(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> T
     skin_c = sample.skin_temp_c
     if skin_c is None:
         return None
-    if sample.state != DeviceState.FREEZE:
+    if sample.state != _FREEZE:
         memory.skin_cold_s = None
         return None
     if skin_c >= limits.skin_min_c:
@@ -318,7 +325,7 @@ def no_cooling(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> 
     tip_c = memory.filtered_tip_c
     if tip_c is None:
         return None
-    if sample.state != DeviceState.FREEZE:
+    if sample.state != _FREEZE:
         memory.open_s = None
         return None
     if memory.open_s is None:

@@ -73,8 +73,8 @@ class LockStep:
     def step(self) -> None:
         """Move the world by one device tick."""
         controller = self.controller
-        self._steps += 1
-        now_s = self.now_s = self._steps * STEP_S
+        self._steps = steps = self._steps + 1
+        self.now_s = now_s = steps * STEP_S
         incoming = self._peer.advance_to(now_s, self._wire)
         self._wire = b""
         ended = self._take(incoming, now_s) if incoming else False
@@ -82,8 +82,9 @@ class LockStep:
             self._stop_wanted = False
             self._stopping = True
             controller.request(Request.STOP, now_s)
-        if self._steps % _STEPS_PER_TICK == 0 and not ended:
-            tick_s = now_s + TICK_OFFSET_S
+        if steps % _STEPS_PER_TICK == 0 and not ended:
+            # As the other shell reckons it: now_s plus the offset may differ in the last bit.
+            tick_s = steps // _STEPS_PER_TICK * TICK_S + TICK_OFFSET_S
             controller.tick(tick_s)
             self._operator.act(controller, tick_s)
             if self._on_tick is not None:
@@ -95,10 +96,11 @@ class LockStep:
         controller = self.controller
         running = not controller.finished
         bodies = self._deframer.feed(incoming)
-        errors = self._deframer.rejects.total()
-        if bodies and errors != self._line_errors:
-            controller.on_line_errors(errors - self._line_errors, now_s)
-            self._line_errors = errors
+        if bodies and self._deframer.rejects:
+            errors = self._deframer.rejects.total()
+            if errors != self._line_errors:
+                controller.on_line_errors(errors - self._line_errors, now_s)
+                self._line_errors = errors
         for body in bodies:
             controller.on_body(body, now_s)
             if running and controller.finished:

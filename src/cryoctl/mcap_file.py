@@ -38,10 +38,10 @@ _MESSAGE: Final = struct.Struct("<BQHIQQ")
 _MESSAGE_FIXED_SIZE: Final = _MESSAGE.size - 9  # what the length counts besides the data
 _MESSAGE_INDEX: Final = struct.Struct("<BQHI")
 """Opcode, length, channel, size of the entries."""
-_INDEX_ENTRY: Final = struct.Struct("<QQ")
-"""Log time, offset in the chunk."""
-_pack_message = _MESSAGE.pack
-_pack_entry = _INDEX_ENTRY.pack
+_INDEX_ENTRY_SIZE: Final = 16
+"""Log time, offset in the chunk; 64 bits each."""
+_MESSAGE_OPCODE: Final = int(Opcode.MESSAGE)
+_pack_message: Final = _MESSAGE.pack
 
 
 class McapFile:
@@ -55,12 +55,11 @@ class McapFile:
     """
 
     def __init__(self, stream: BinaryIO, *, library: str) -> None:
-        self.pending = 0
-        """Messages that are not in the stream yet."""
         self._stream = stream
         self._offset = 0
         self._chunk = bytearray()
-        self._index: dict[int, bytearray] = {}
+        self._index: dict[int, list[int]] = {}
+        """Log time, offset, log time, offset ... of each channel's messages in the chunk."""
         self._compressor = zstandard.ZstdCompressor()
         self._schemas: list[bytes] = []
         self._channels: list[bytes] = []
@@ -92,7 +91,7 @@ class McapFile:
             id=number, topic=topic, message_encoding=encoding, metadata={}, schema_id=number
         )
         self._channels.append(_record(channel))
-        self._index[number] = bytearray()
+        self._index[number] = []
         self._counts[number] = 0
         self._write(self._schemas[-1] + self._channels[-1])
         return number
@@ -100,13 +99,18 @@ class McapFile:
     def add_message(self, channel: int, time_ns: int, data: bytes, sequence: int) -> None:
         """Append a message to the present chunk."""
         chunk = self._chunk
-        self._index[channel] += _pack_entry(time_ns, len(chunk))
+        offset = len(chunk)
         size = len(data) + _MESSAGE_FIXED_SIZE
-        chunk += _pack_message(Opcode.MESSAGE, size, channel, sequence, time_ns, time_ns)
+        chunk += _pack_message(_MESSAGE_OPCODE, size, channel, sequence, time_ns, time_ns)
         chunk += data
-        self.pending += 1
+        self._index[channel] += (time_ns, offset)
         if len(chunk) >= CHUNK_SIZE_MAX:
             self._end_chunk()
+
+    @property
+    def pending(self) -> int:
+        """Messages that are not in the stream yet."""
+        return sum(map(len, self._index.values())) // 2
 
     def flush(self) -> None:
         """Hand everything so far to the operating system."""
@@ -142,10 +146,10 @@ class McapFile:
         self._stream.flush()
 
     def _end_chunk(self) -> None:
-        if not self.pending:
+        if not self._chunk:
             return
         used = {channel: entries for channel, entries in self._index.items() if entries}
-        times = [time for entries in used.values() for time, _ in _INDEX_ENTRY.iter_unpack(entries)]
+        times = [time for entries in used.values() for time in entries[::2]]
         start_ns, end_ns = min(times), max(times)
         raw = bytes(self._chunk)
         packed = self._compressor.compress(raw)
@@ -162,9 +166,11 @@ class McapFile:
         start, offsets, indexes = self._offset, {}, bytearray()
         for channel, entries in used.items():
             offsets[channel] = start + len(data) + len(indexes)
-            size = len(entries)
-            indexes += _MESSAGE_INDEX.pack(Opcode.MESSAGE_INDEX, size + 6, channel, size) + entries
-            self._counts[channel] += size // _INDEX_ENTRY.size
+            count = len(entries) // 2
+            size = count * _INDEX_ENTRY_SIZE
+            indexes += _MESSAGE_INDEX.pack(Opcode.MESSAGE_INDEX, size + 6, channel, size)
+            indexes += struct.pack(f"<{len(entries)}Q", *entries)
+            self._counts[channel] += count
         index = ChunkIndex(
             chunk_start_offset=start,
             chunk_length=len(data),
@@ -183,7 +189,6 @@ class McapFile:
         self._chunk.clear()
         for entries in used.values():
             entries.clear()
-        self.pending = 0
 
     def _write(self, data: bytes) -> None:
         self._stream.write(data)

@@ -8,6 +8,7 @@ from cryoctl_protocol.codes import Sensor
 from cryoctl_protocol.messages import Telemetry
 
 _MILLI: Final = 0.001
+_new_tuple: Final = tuple.__new__
 ALL_SENSORS: Final = sum(Sensor)
 
 
@@ -90,7 +91,7 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         lease_left_ms,
         event_count,
     ) = telemetry
-    sample = Sample(
+    values = (
         device_ms,
         state,
         trip,
@@ -116,6 +117,7 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         lease_left_ms * _MILLI,
         event_count,
     )
+    sample: Sample = _new_tuple(Sample, values)  # Half the time of calling Sample.
     if sensors & ALL_SENSORS == ALL_SENSORS:
         return sample
     missing = {name: None for bit, name in _SENSOR_FIELDS if not sensors & bit}

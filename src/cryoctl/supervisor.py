@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Callable
 
 from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
+from cryoctl.interlocks import TripNotice
 from cryoctl.lockstep import STEP_S, Operator
 from cryoctl.virtual_time import sleep_until
+from cryoctl_protocol.codes import Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import Frame, FrameLink, LinkError, SyncPeer
 
@@ -35,9 +37,11 @@ class PeerLink:
             now_s = self._steps * STEP_S
             await sleep_until(now_s)
             wire, self._wire = self._wire, b""
-            for body in self._deframer.feed(self._peer.advance_to(now_s, wire)):
-                self._frames.append(Frame(body, now_s))
-            self.line_errors = self._deframer.rejects.total()
+            data = self._peer.advance_to(now_s, wire)
+            if data:  # Nothing comes of nothing, which every second tick is.
+                for body in self._deframer.feed(data):
+                    self._frames.append(Frame(body, now_s))
+                self.line_errors = self._deframer.rejects.total()
         return self._frames.popleft()
 
     async def close(self) -> None:
@@ -82,6 +86,12 @@ class Supervisor:
                 reader = group.create_task(self._read())
                 await self._tick(until_s)
                 reader.cancel()
+            await self._send(loop.time())
+        except BaseException:
+            # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
+            self.controller.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), loop.time())
+            await self._send(loop.time())
+            raise
         finally:
             await self._link.close()
 

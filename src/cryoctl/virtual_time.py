@@ -92,5 +92,6 @@ async def sleep_until(when_s: float) -> None:
     timer = loop.call_at(when_s, done.set_result, None)
     try:
         await done
-    finally:
+    except asyncio.CancelledError:
         timer.cancel()
+        raise

@@ -9,7 +9,7 @@ from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl_protocol.auth import session_keys
 from cryoctl_protocol.codec import SCHEMA_HASH
-from cryoctl_protocol.codes import Capability, HostMode, Op
+from cryoctl_protocol.codes import Answer, Capability, HostMode, Op, Trip
 from cryoctl_protocol.messages import Command, HelloHost, Lease
 from tests.support.bench import Bench, a_device, automatic_bench
 from tests.support.builders import a_treatment
@@ -141,6 +141,20 @@ def test_start_must_follow_arm_within_ten_seconds(after_s: float, allowed: bool)
 
 
 @pytest.mark.requirement("SR-26")
+def test_an_arm_refused_after_the_operator_went_elsewhere_is_a_trip() -> None:
+    bench = Bench()
+    bench.run_to(Phase.READY)
+    bench.device.refuse = {Op.ARM: Answer.SENSOR}
+    assert bench.ask(Request.ARM) is None
+    assert bench.ask(Request.PLACE) is None
+
+    bench.run_to(Phase.FAULT)
+
+    assert bench.trip_ids() == ["COMMAND_FAILED"]
+    assert bench.controller.failure == ""
+
+
+@pytest.mark.requirement("SR-26")
 def test_an_arm_that_is_not_followed_is_void_and_can_be_given_again() -> None:
     bench = Bench()
     bench.run_to(Phase.ARMED)
@@ -246,3 +260,28 @@ def test_commands_carry_deadlines_on_the_devices_clock() -> None:
     for at_s, command in bench.sink.sent_commands():
         assert isinstance(command, Command)
         assert command.deadline_ms == pytest.approx(at_s * 1000.0 + 250, abs=40)
+
+
+@pytest.mark.requirement("SR-26")
+@pytest.mark.parametrize("request_", [Request.PLACE, Request.PLACED, Request.ARM])
+def test_what_is_not_possible_yet_is_refused_and_changes_nothing(request_: Request) -> None:
+    bench = Bench()
+    bench.run_to(Phase.SELF_TEST)
+
+    refused = bench.ask(request_)
+
+    assert refused is not None
+    assert bench.phase is Phase.SELF_TEST
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_trip_that_the_probe_held_before_we_came_is_no_trip_of_ours_but_blocks() -> None:
+    bench = Bench()
+    bench.device.trip_silently(Trip.SKIN_COLD)
+    bench.run_until(lambda: bench.phase is Phase.IDLE)
+
+    bench.run_for(1.0)
+
+    assert bench.phase is Phase.IDLE
+    assert bench.trip_ids() == []
+    assert "SR-27" in [blocker.id for blocker in bench.controller.arm_blockers(bench.now_s)]

@@ -12,6 +12,7 @@ from cryoctl.cycles import Verdict
 from cryoctl_protocol.codes import Op, Trip
 from cryoctl_protocol.framing import build
 from cryoctl_protocol.link_limits import LinkLimits
+from cryoctl_protocol.messages import Vitals
 from tests.support.bench import Bench, automatic_bench
 from tests.support.builders import a_treatment
 
@@ -172,8 +173,11 @@ def test_a_link_that_goes_while_connecting_ends_the_run() -> None:
     bench = Bench()
 
     bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.controller.on_link_gone("still unplugged", bench.now_s)
 
     assert bench.controller.failure == "the link is gone: unplugged"
+    (event,) = bench.sink.of_kind("failed")
+    assert event.data == {"why": "the link is gone: unplugged"}
     assert bench.controller.link_failure
     assert bench.controller.finished
 
@@ -186,6 +190,29 @@ def test_a_link_that_goes_after_the_end_changes_nothing() -> None:
 
     assert bench.controller.verdict is Verdict.PASS
     assert bench.controller.failure == ""
+
+
+def test_telemetry_before_a_session_is_recorded_and_judged_by_nobody() -> None:
+    bench = Bench()
+    bench.device.deaf = True
+    bench.device.telemetry = {"supply_mbar": 69_000}
+
+    bench.run_for(2.0)
+
+    assert len(bench.sink.samples) == 100
+    assert bench.phase is Phase.CONNECTING
+    assert bench.trip_ids() == []
+
+
+def test_vitals_change_nothing_in_a_session() -> None:
+    bench = held_bench()
+    events = len(bench.sink.events)
+    bench.device.session.send_plain(Vitals(bench.device.device_ms, 9, -99_000, 99_000, 0, 0, 0))
+
+    bench.run_for(0.5)
+
+    assert bench.phase is Phase.HOLD
+    assert len(bench.sink.events) == events
 
 
 def test_nobody_there_is_said_after_five_seconds() -> None:

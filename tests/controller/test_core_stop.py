@@ -31,6 +31,7 @@ def test_an_operators_stop_leaves_at_once_before_everything_else(phase: Phase) -
 
     assert isinstance(first, Stop)
     assert (first.action, first.trip) == (SafeAction.THAW, Trip.OPERATOR_STOP)
+    assert not controller.made_safe
     assert len(rest) == 100
     assert all(isinstance(message, Lease) for message in rest)
     assert bench.phase is Phase.SAFE
@@ -159,7 +160,7 @@ def test_stop_is_repeated_every_60_to_80_ms_until_telemetry_shows_the_safe_state
     gaps_s = [round(b - a, 3) for a, b in pairwise(stops_s)]
     assert stops_s[0] - stop_s <= 0.01
     assert all(0.06 <= gap_s <= 0.08 for gap_s in gaps_s)  # Samples come every 20 ms.
-    assert 13 <= len(stops_s) <= 18
+    assert 15 <= len(stops_s) <= 18  # In a second; fewer if it waited longer than 60 ms.
     (trip,) = bench.controller.trips
     assert trip.time_to_safe_ms == pytest.approx(1040.0, abs=40.0)
 

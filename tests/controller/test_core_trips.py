@@ -7,11 +7,11 @@ import pytest
 from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
-from cryoctl_protocol.codes import Op, Trip
+from cryoctl_protocol.codes import Answer, Op, Trip
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import Stop
 from tests.support.bench import Bench
-from tests.support.builders import as_message
+from tests.support.builders import a_treatment, as_message
 from tests.support.live_phases import LIVE, bench_in
 
 # -- trips from every phase (SR-27) ----------------------------------------------------------------
@@ -138,6 +138,7 @@ def test_a_tick_more_than_150_ms_after_the_last_trips(age_s: float, trips: bool)
 
     assert bench.trip_ids() == (["TICK_LATE"] if trips else [])
     if trips:
+        assert bench.controller.trips[0].notice.value == pytest.approx(age_s)
         assert isinstance(as_message(controller.outgoing(last_s + age_s)[0]), Stop)
 
 
@@ -192,7 +193,81 @@ def test_the_time_to_safe_of_an_earlier_trip_stays_what_it_was() -> None:
     bench.ask(Request.STOP)
     bench.run_to(Phase.FAULT)
 
+    assert [trip.first_out for trip in bench.controller.trips] == [True, False]
     times_ms = [trip.time_to_safe_ms for trip in bench.controller.trips]
     assert times_ms[0] == first_ms
     assert times_ms[1] is not None
     assert times_ms[1] < 100.0
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_trip_cannot_be_acknowledged_while_the_probe_is_silent() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.silent = True
+    bench.run_to(Phase.FAULT)
+
+    refused = bench.ask(Request.ACKNOWLEDGE)
+
+    assert refused is not None
+    assert refused.reason == "telemetry is stale: only STOP may go out (SR-03)"
+    assert bench.phase is Phase.FAULT
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_probe_that_does_not_clear_its_trip_yet_is_not_tripped_once_more() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.ask(Request.STOP)
+    bench.run_to(Phase.FAULT)
+    bench.device.refuse = {Op.CLEAR: Answer.FAULT_LATCHED}
+
+    assert bench.ask(Request.ACKNOWLEDGE) is None
+    bench.run_for(1.0)
+
+    assert bench.phase is Phase.FAULT
+    assert bench.trip_ids() == ["OPERATOR_STOP"]
+
+
+def test_a_complete_treatment_is_acknowledged_without_clearing_anything() -> None:
+    bench = Bench(a_treatment(count=1))
+    bench.run_to(Phase.COMPLETE)
+
+    assert bench.ask(Request.ACKNOWLEDGE) is None
+    bench.run_for(0.5)
+
+    assert bench.phase is Phase.IDLE
+    assert Op.CLEAR not in [op for _, op in bench.device.commands]
+
+
+# -- after a trip ----------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("SR-27")
+def test_an_acknowledged_fault_waits_for_the_probe_to_clear_and_a_new_treatment_starts_clean() -> (
+    None
+):
+    bench = bench_in(Phase.HOLD)
+    bench.ask(Request.STOP)
+    bench.run_to(Phase.FAULT, within_s=200.0)
+
+    bench.ask(Request.ACKNOWLEDGE)
+    assert bench.phase is Phase.FAULT  # Not before the probe has answered CLEAR.
+    bench.run_until(lambda: bench.phase is Phase.IDLE)
+    bench.run_to(Phase.COMPLETE, within_s=600.0)
+
+    assert bench.controller.trips == []
+    assert bench.controller.verdict is Verdict.PASS
+
+
+@pytest.mark.requirement("SR-01")
+def test_a_probe_that_ignores_stop_gets_no_more_leases_until_its_watchdog_has_acted() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.ignores_stop = True
+    bench.ask(Request.STOP)
+    stop_s = bench.now_s
+
+    bench.run_until(lambda: bench.controller.safing.confirmed)
+
+    unheard = [at_s for at_s, _ in bench.sink.sent_leases() if at_s > stop_s + 1.1]
+    assert unheard == []
+    # One second without obedience, 300 ms of lease, and a tick or two.
+    assert bench.now_s - stop_s <= 1.5

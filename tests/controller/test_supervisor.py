@@ -111,6 +111,10 @@ def test_both_shells_agree_wherever_in_a_tick_the_last_answer_falls(hold_s: floa
 
     assert supervised.controller.events_sha256 == bench.controller.events_sha256
     assert supervised.controller.alarms == bench.controller.alarms == []
+    assert supervised.sink.controls == bench.sink.controls
+    assert [body for _, body in supervised.sink.frames_out] == [
+        body for _, body in bench.sink.frames_out
+    ]
 
 
 def test_ticks_stand_at_multiples_of_50_ms_however_long_the_run() -> None:
@@ -278,3 +282,28 @@ def test_what_is_sent_on_a_peer_link_arrives_framed_and_complete() -> None:
     assert bodies == sent[: len(bodies)]
     assert len(sent) - len(bodies) <= 1
     assert any(isinstance(as_message(body), Stop) for body in bodies)
+
+
+@pytest.mark.requirement("SR-39")
+def test_an_exception_in_the_shell_sends_stop_before_it_leaves() -> None:
+    controller = Controller(a_treatment(), n2o_profile(), settings(), KeepingSink())
+    sent: list[bytes] = []
+
+    class Watching(PeerLink):
+        async def send(self, data: bytes) -> None:
+            sent.append(data)
+            await super().send(data)
+
+    def explode(_now_s: float) -> None:
+        if controller.phase is Phase.HOLD:
+            raise RuntimeError("made up")
+
+    shell = Supervisor(controller, Watching(a_device()), AutomaticOperator(), explode)
+
+    with (
+        asyncio.Runner(loop_factory=VirtualTimeLoop) as runner,
+        pytest.raises(ExceptionGroup),
+    ):
+        runner.run(shell.run(until_s=3600.0))
+
+    assert isinstance(as_message(sent[-1]), Stop)

@@ -1,4 +1,4 @@
-"""What README and tutorial tell a reader to type works."""
+"""What README, tutorial and how-to pages tell a reader to type works."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ from tests.support.shell_blocks import (
 )
 from tests.support.tree import ROOT, make_targets_defined
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs" / "tutorial").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
+    *sorted((ROOT / "docs" / "how-to").glob("*.md")),
+]
 NEEDS_HARDWARE = re.compile(r"serial:|tcp:|mqtt:|/dev/")
 
 

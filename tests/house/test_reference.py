@@ -1,0 +1,137 @@
+"""Tables of the reference list exactly what the program knows."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from cryoctl import summary
+from cryoctl.cli import invoke
+from cryoctl.command_config import file_kinds
+from cryoctl.cycle_table import Phase, to_mermaid
+from cryoctl.records import Control
+from cryoctl.sample import Sample
+from cryoctl.summary import CycleSummary, Summary, TripSummary
+from cryoctl.treatment import Treatment
+from cryoctl.vendor import VendorTable
+from cryoctl_protocol.peer import TruthSample
+from cryoctl_protocol.profile import Limits, profile_names
+from cryoctl_simulator.faults import CATALOGUE
+from cryoctl_simulator.scenario import TISSUES, Scenario, shipped_scenarios
+from tests.support.tree import ROOT
+
+REFERENCE = ROOT / "docs" / "reference"
+ROW = re.compile(r"^\| (`[^|]*`[^|]*?|\d+) \|", re.MULTILINE)
+QUOTED = re.compile(r"`([^`]+)`")
+
+
+def page(name: str) -> str:
+    return (REFERENCE / f"{name}.md").read_text("utf-8")
+
+
+def first_cells(text: str, header: str) -> list[str]:
+    """Return the quoted names in the first column of the table whose header begins so."""
+    table = text.split(f"\n{header}", 1)[1].split("\n\n", 1)[0]
+    return [name for cell in ROW.findall(table) for name in QUOTED.findall(cell) or [cell]]
+
+
+def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
+    """Return the keys of a file's model, those of its tables with their table's name."""
+    found = []
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner: Any = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            found += keys_of(inner, f"{key}.")
+        else:
+            found.append(key)
+    return found
+
+
+CYCLES, TRIPS = (
+    page("command-line").split(f"\n### Each {name}\n")[1] for name in ("cycle", "trip")
+)
+TELEMETRY, CONTROL, TRUTH = (
+    page("recording").split(f"\n## /{name}\n")[1] for name in ("telemetry", "control", "truth")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "known"),
+    [
+        (page("command-line"), "| field | unit | meaning", list(Summary.model_fields)),
+        (CYCLES, "| field | unit | meaning", list(CycleSummary.model_fields)),
+        (TRIPS, "| field | unit | meaning", list(TripSummary.model_fields)),
+        (TELEMETRY, "| field | unit | meaning", list(Sample._fields)),
+        (CONTROL, "| field | unit | meaning", list(Control._fields)),
+        (TRUTH, "| field | unit | meaning", list(TruthSample._fields)),
+        (page("faults"), "| id | group", list(CATALOGUE)),
+        (page("profiles"), "| limit | unit", list(Limits.model_fields)),
+        (page("treatment-file"), "| key | unit", keys_of(Treatment)),
+        (page("scenario-file"), "| key | unit", keys_of(Scenario)),
+        (page("scenario-file"), "| preset |", list(TISSUES)),
+        (page("state-table"), "| phase |", [phase.value for phase in Phase]),
+    ],
+    ids=[
+        "summary", "cycle", "trip", "telemetry", "control", "truth", "faults", "limits",
+        "treatment keys", "scenario keys", "tissues", "phases",
+    ],
+)  # fmt: skip
+def test_a_table_lists_exactly_what_there_is(text: str, header: str, known: list[str]) -> None:
+    assert first_cells(text, header) == known
+
+
+def test_every_shipped_scenario_and_profile_has_its_row() -> None:
+    assert set(first_cells(page("scenario-file"), "| scenario |")) == set(shipped_scenarios())
+    assert set(first_cells(page("profiles"), "| profile |")) == set(profile_names())
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    codes = {value for name, value in vars(summary).items() if name.startswith("EXIT_")}
+
+    assert {int(code) for code in first_cells(page("command-line"), "| code |")} == codes
+
+
+def test_the_groups_of_the_fault_catalogue_are_its_own() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", page("faults"), re.MULTILINE)
+
+    assert rows == [(fault.fault_id, fault.group.value) for fault in CATALOGUE.values()]
+
+
+def test_the_diagram_is_drawn_from_the_table() -> None:
+    assert f"```mermaid\n{to_mermaid()}```\n" in page("state-table")
+
+
+@pytest.mark.parametrize("kind", ["treatment", "scenario", "vendor"])
+def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
+    name = "vendor-table" if kind == "vendor" else f"{kind}-file"
+    example = page(name).split("```toml\n")[1].split("```")[0]
+
+    file_kinds()[kind].check(example, "example.toml")
+
+    assert tomllib.loads(example) != {}
+
+
+def test_the_vendor_page_names_every_key() -> None:
+    message: Any = VendorTable.model_fields["message"].annotation
+    (message_model,) = message.__args__
+    field: Any = message_model.model_fields["field"].annotation
+    (field_model,) = field.__args__
+
+    assert first_cells(page("vendor-table"), "| key |") == [
+        *(f"message.{name}" for name in message_model.model_fields),
+        *(f"message.field.{name}" for name in field_model.model_fields),
+    ]
+
+
+def test_every_option_of_run_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    invoke(["run", "--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+
+    explained = {cell.split()[0] for cell in first_cells(page("command-line"), "| option |")}
+
+    assert explained == options
