@@ -73,7 +73,7 @@ def range_text(field: FieldInfo) -> str:
     unit = unit_of(field)
     low = high = ""
     is_open = False
-    for rule in field.metadata:
+    for rule in _rules(field):
         match rule:
             case Ge(ge):
                 low = number_text(float(str(ge)))
@@ -90,6 +90,15 @@ def range_text(field: FieldInfo) -> str:
     first = f"{'above' if is_open else 'at least'} {with_unit(low, unit)}" if low else ""
     second = high if high.startswith("below") else (f"at most {high}" if high else "")
     return ", ".join(part for part in (first, with_unit(second, unit) if second else "") if part)
+
+
+def _rules(field: FieldInfo) -> list[Any]:
+    """Return a field's bounds, those of ``Annotated[float, Field(...)] | None`` included."""
+    rules = list(field.metadata)
+    for choice in get_args(field.annotation):
+        for inner in getattr(choice, "__metadata__", ()):
+            rules += inner.metadata if isinstance(inner, FieldInfo) else [inner]
+    return rules
 
 
 def members(annotation: Any) -> tuple[Any, ...]:

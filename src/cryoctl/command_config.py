@@ -48,7 +48,7 @@ def check(files: tuple[Path, ...], kind: str) -> int:
 @config.command()
 @click.argument("kind", default="treatment")
 def schema(kind: str) -> None:
-    """Print the JSON Schema of a KIND of file, or of the ``summary`` object."""
+    """Print the JSON Schema of a KIND of file, or of the summary object (KIND summary)."""
     click.echo(as_json(summary_schema() if kind == "summary" else _kind(kind).schema()))
 
 
@@ -74,6 +74,6 @@ def show(
 def _kind(name: str) -> FileKind:
     kinds = file_kinds()
     if name not in kinds:
-        known = ", ".join(sorted([*kinds, "summary"]))
+        known = ", ".join(sorted(kinds))
         raise click.UsageError(f"unknown kind of file {name!r}; known: {known}")
     return kinds[name]

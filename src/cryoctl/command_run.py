@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -47,16 +48,43 @@ class Speed(click.ParamType[float | None]):
 
 @click.command()
 @treatment_argument
-@click.option("--device", default="sim:", show_default=True, metavar="URL", help="Where it is.")
+@click.option(
+    "--device",
+    default="sim:",
+    show_default=True,
+    metavar="URL",
+    help="Where the probe is: sim:PROFILE?..., or another installed scheme.",
+)
 @click.option("--speed", type=Speed(), default="max", show_default=True, help="Times real time.")
 @click.option("--cycles", type=click.IntRange(1, 10), help="Same as --set cycles.count=N.")
 @settings_option
-@click.option("--scenario", metavar="FILE", help="Tissue, ambient and cartridge to simulate.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the simulated noise.")
-@click.option("--fault", "faults", multiple=True, metavar="ID@WHEN", help="Fault to simulate.")
+@click.option(
+    "--scenario",
+    metavar="FILE",
+    help="Tissue, room and cartridge to simulate: a file or a shipped name.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), help="Of the simulated noise; 1 if not given."
+)
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="ID@WHEN",
+    help="Fault to simulate, such as tc_open@12s or gas_low@freeze+5s.",
+)
 @click.option("--vendor", type=click.Path(path_type=Path), help="Table of the maker's messages.")
-@click.option("--cartridge-g", type=click.FloatRange(0.1, 100.0), help="Gas in the cartridge, g.")
-@click.option("--bench-waiver", default="", metavar="REASON", help="Command a bare device.")
+@click.option(
+    "--cartridge-g",
+    type=click.FloatRange(0.1, 100.0),
+    help="What the controller is to believe is in the cartridge, g; a full one if not given.",
+)
+@click.option(
+    "--bench-waiver",
+    default="",
+    metavar="REASON",
+    help="Command a device without lease and timer of its own; recorded.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of this run.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
@@ -110,11 +138,21 @@ def run(
         render_report(load_recording(result.recording), summary.model_dump(mode="json")),
         encoding="utf-8",
     )
+    outcome = render_outcome(summary, report, program_name(), colour=stream.isatty())
+    _say(stream, outcome)
     if wants_json:
-        click.echo(text)
-    stream.write(render_outcome(summary, report, program_name(), colour=stream.isatty()))
-    stream.flush()
+        _say(sys.stdout, text + "\n")
     return summary.exit_code
+
+
+def _say(stream: IO[str], text: str) -> None:
+    """Write to a stream whose reader may have gone; how the run ended must not depend on it."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        # Python flushes once more at its end, and would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def program_name() -> str:

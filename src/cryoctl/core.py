@@ -16,7 +16,7 @@ from cryoctl.arming import ArmingView, Blocker, arm_blockers
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import MODES, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
-from cryoctl.interlocks import Interlocks, TripNotice
+from cryoctl.interlocks import Interlocks, TripNotice, command_failed
 from cryoctl.journal import Journal
 from cryoctl.measures import Measures
 from cryoctl.permits import Refusal
@@ -274,6 +274,8 @@ class Controller:
             self.trip(TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s)
         self._tick_s = now_s
         self._check_age(now_s)
+        if not self._sink.ready:
+            self.journal.alarm("RECORDING_FAILED", now_s)
         if self._ticks % LEASE_TICKS == 0 and self._leases(now_s):
             self.session.lease(self._claimed_mode(), now_s)
         self._ticks += 1
@@ -330,7 +332,7 @@ class Controller:
         if self.phase in (Phase.COOLING, Phase.HOLD):
             return
         if now_s - self.state.since_s > SEND_WITHIN_S:
-            self.trip(TripNotice(Trip.COMMAND_FAILED, sample.state, 0.0, "state"), now_s)
+            self.trip(command_failed("the probe freezes unasked"), now_s)
 
     def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:
         """Follow a probe that made itself safe, should its event have been lost."""
@@ -380,7 +382,7 @@ class Controller:
             if op in (Op.ARM, Op.START) and self.phase in (Phase.READY, Phase.ARMED):
                 self.fail(f"the probe refused {op.name}: {answer.name}", now_s)
             elif op is not Op.CLEAR:
-                self.trip(TripNotice(Trip.COMMAND_FAILED, answer, 0.0, "answer"), now_s)
+                self.trip(command_failed(f"{op.name} refused: {answer.name}"), now_s)
             return
         if op is Op.ARM and self.phase is Phase.READY:
             self.fire(Trigger.ARM, now_s)
@@ -410,7 +412,7 @@ class Controller:
             if result is Result.OK:
                 phases.begin_freeze(self, Trigger.WARMED, now_s)
             else:
-                self.trip(TripNotice(Trip.COMMAND_FAILED, result, 0.0, "result"), now_s)
+                self.trip(command_failed(f"{op.name} ended: {result.name}"), now_s)
 
     def _on_event(self, event: Event, now_s: float) -> None:
         code = EventCode(event.code)
@@ -508,13 +510,14 @@ class Controller:
         # A repeat is a command like any other: none while telemetry is stale (SR-03).
         for failed in () if self.desk.stale else self.session.poll(now_s):
             self.journal.log("unanswered", now_s, op=Op(failed.op).name, reason=failed.reason)
-            self.trip(TripNotice(Trip.COMMAND_FAILED, failed.op, 0.0, "op"), now_s)
+            self.trip(command_failed(f"{Op(failed.op).name}: {failed.reason}"), now_s)
         self._flush(now_s)
         phases.step(self, now_s)
 
     def _flush(self, now_s: float) -> None:
-        if self.desk.flush(self.phase, now_s) is not None:
-            self.trip(TripNotice(Trip.COMMAND_FAILED, 0.0, 0.0, "refused"), now_s)
+        refusal = self.desk.flush(self.phase, now_s)
+        if refusal is not None:
+            self.trip(command_failed(refusal.reason), now_s)
 
     def plan_command(
         self,
@@ -574,6 +577,7 @@ class Controller:
             value=round(notice.value, 3),
             limit=round(notice.limit, 3),
             unit=notice.unit,
+            detail=notice.detail,
         )
         self.journal.alarm(notice.trip.name, now_s)
         if self.cycles and self.cycles[-1].freed_s is None:

@@ -42,16 +42,23 @@ _RATE_SPAN_S: Final = 0.5
 
 # Plain integers: an enumeration's own operators take ten times as long, and this is every sample.
 _TIP: Final = int(Sensor.TIP)
+_SKIN: Final = int(Sensor.SKIN)
 _FREEZE: Final = int(DeviceState.FREEZE)
 
 
 class TripNotice(NamedTuple):
-    """A broken limit: what, the value seen, the limit, and their unit."""
+    """A broken limit: what, the value seen, the limit, their unit, and what else to say."""
 
     trip: Trip
     value: float
     limit: float
     unit: str
+    detail: str = ""
+
+
+def command_failed(detail: str) -> TripNotice:
+    """Return the trip of a command that did not have its effect; ``detail`` says which and why."""
+    return TripNotice(Trip.COMMAND_FAILED, 0.0, 0.0, "", detail)
 
 
 @dataclass(slots=True)
@@ -171,8 +178,9 @@ def tip_sensor(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> 
     """SR-11: three implausible samples in five mean a broken sensor."""
     if memory.bad_history.bit_count() < BAD_SAMPLES:
         return None
-    tip_c = sample.tip_temp_c
-    return TripNotice(Trip.TIP_SENSOR, 0.0 if tip_c is None else tip_c, TIP_MIN_PLAUSIBLE_C, "°C")
+    tip_c = 0.0 if sample.tip_temp_c is None else sample.tip_temp_c
+    detail = "open circuit" if sample.open_circuit & _TIP else "3 of 5 samples impossible"
+    return TripNotice(Trip.TIP_SENSOR, tip_c, TIP_MIN_PLAUSIBLE_C, "°C", detail)
 
 
 def tip_floor(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
@@ -287,14 +295,17 @@ def skin_cold(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> T
     if sample.state != _FREEZE:
         memory.skin_cold_s = None
         return None
-    if skin_c >= limits.skin_min_c:
-        memory.skin_cold_s = None
-        return None
+    is_open = sample.open_circuit & _SKIN  # Then the reading means nothing, warm or cold.
+    if not is_open:
+        if skin_c >= limits.skin_min_c:
+            memory.skin_cold_s = None
+            return None
     if memory.skin_cold_s is None:
         memory.skin_cold_s = now_s
     if now_s - memory.skin_cold_s < SKIN_COLD_S:
         return None
-    return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C")
+    detail = "open circuit" if is_open else ""
+    return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C", detail)
 
 
 def frozen_reading(

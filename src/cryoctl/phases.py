@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from cryoctl.commands import SEND_WITHIN_S
 from cryoctl.cycle_table import Phase, Trigger
 from cryoctl.cycles import HOLD_FRACTION_MIN, CycleRecord, Verdict
-from cryoctl.interlocks import TripNotice
+from cryoctl.interlocks import TripNotice, command_failed
 from cryoctl.safing import shows_safe_state
 from cryoctl_protocol.codes import DeviceState, Op, ThawMode, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
@@ -56,8 +56,7 @@ def _prewarm(c: Controller, now_s: float, elapsed_s: float) -> None:
     if duration_s == 0.0:
         begin_freeze(c, Trigger.WARMED, now_s)
     elif elapsed_s > duration_s + SEND_WITHIN_S:
-        limit_s = duration_s + SEND_WITHIN_S
-        c.trip(TripNotice(Trip.COMMAND_FAILED, elapsed_s, limit_s, "s"), now_s)
+        c.trip(command_failed("the end of PREWARM was not reported"), now_s)
 
 
 def _cooling(c: Controller, now_s: float, elapsed_s: float) -> None:
@@ -96,7 +95,7 @@ def _freezing_tip_c(c: Controller, now_s: float, elapsed_s: float) -> float | No
     if sample.state == DeviceState.FREEZE:
         return sample.tip_temp_c
     if c.phase is Phase.HOLD or elapsed_s > SEND_WITHIN_S:
-        c.trip(TripNotice(Trip.COMMAND_FAILED, sample.state, DeviceState.FREEZE, "state"), now_s)
+        c.trip(command_failed(f"FREEZE: the probe is in {DeviceState(sample.state).name}"), now_s)
     return None
 
 

