@@ -226,7 +226,7 @@ def _drive(
 
     if speed is None:
         lockstep = LockStep(controller, opened.peer, AutomaticOperator(), on_tick)
-        with _stop_on_signals(lockstep), _no_collector():
+        with _stop_on_signals(lockstep), no_collector():
             lockstep.run(until_s=RUN_S_MAX)
         return lockstep.now_s, ""
     return _drive_paced(controller, opened, Pacer(speed), on_tick)
@@ -278,7 +278,7 @@ def _stop_on_signals(shell: Shell) -> Iterator[None]:
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def no_collector() -> Iterator[None]:
     """Keep the cycle collector out of the hot loop; nothing in it makes reference cycles."""
     was_on = gc.isenabled()
     gc.disable()

@@ -211,7 +211,8 @@ def test_a_speed_is_kept_and_changes_nothing_of_the_run(
     monkeypatch.setattr(
         "cryoctl.clock.time.sleep", lambda ahead_s: slept_s.append(slept_s.pop() + ahead_s)
     )
-    hashes = []
+    hashes: list[str] = []
+    summary: dict[str, Any] = {}
     for number, speed in enumerate(["max", "50x"]):
         assert invoke(["run", *SHORT, "--json", "--speed", speed, "--out", f"run{number}"]) == 0
         summary = json.loads(capsys.readouterr().out)
