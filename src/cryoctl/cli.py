@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from io import TextIOWrapper
 from typing import Any, Final, NamedTuple
 
 import click
@@ -69,6 +70,9 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code of the outcome."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A terminal without '°' must not end a run.
     arguments = sys.argv[1:] or ["run"]
     if arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,22 @@ import click
 treatment_argument = click.argument(
     "treatment", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )
+
+
+class Grams(click.FloatRange):
+    """A mass of gas; click's own range lets NaN through."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the mass; fails on everything that is no number in the range."""
+        grams: float = super().convert(value, param, ctx)
+        if math.isnan(grams):
+            self.fail(f"{value!r} is not a mass", param, ctx)
+        return grams
+
+
+GRAMS = Grams(0.1, 100.0)
 settings_option = click.option(
     "--set",
     "settings",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from cryoctl.command_options import as_json, settings_option, treatment_argument
+from cryoctl.command_options import GRAMS, as_json, settings_option, treatment_argument
 from cryoctl.files import choose_treatment
 from cryoctl.plan import make_plan, render_text
 from cryoctl_protocol.profile import load_profile
@@ -17,7 +17,7 @@ from cryoctl_protocol.profile import load_profile
 @treatment_argument
 @settings_option
 @click.option("--profile", help="Plan this profile's built-in treatment.")
-@click.option("--cartridge-g", type=click.FloatRange(0.1, 100.0), help="Gas in the cartridge, g.")
+@click.option("--cartridge-g", type=GRAMS, help="Gas in the cartridge, g.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object.")
 def plan(
     treatment: Path | None,

@@ -11,7 +11,7 @@ from typing import IO, Final
 import click
 
 from cryoctl.clock import utc_now
-from cryoctl.command_options import settings_option, treatment_argument
+from cryoctl.command_options import GRAMS, settings_option, treatment_argument
 from cryoctl.files import choose_treatment, read_text
 from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
@@ -76,7 +76,7 @@ class Speed(click.ParamType[float | None]):
 @click.option("--vendor", type=click.Path(path_type=Path), help="Table of the maker's messages.")
 @click.option(
     "--cartridge-g",
-    type=click.FloatRange(0.1, 100.0),
+    type=GRAMS,
     help="What the controller is to believe is in the cartridge, g; a full one if not given.",
 )
 @click.option(
@@ -132,17 +132,21 @@ def run(
         result = run_treatment(options, progress)
     summary = result.summary
     text = summary.model_dump_json(indent=2)
-    (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
     report = folder / "report.html"
-    report.write_text(
-        render_report(load_recording(result.recording), summary.model_dump(mode="json")),
-        encoding="utf-8",
-    )
+    unwritten = False
+    try:
+        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
+        page = render_report(load_recording(result.recording), summary.model_dump(mode="json"))
+        report.write_text(page, encoding="utf-8")
+    except OSError as error:
+        # The verdict is known and is told; only its papers are missing.
+        click.echo(f"cryoctl: {folder}: results not written: {error.strerror}", err=True)
+        unwritten = True
     outcome = render_outcome(summary, report, program_name(), colour=stream.isatty())
     _say(stream, outcome)
     if wants_json:
         _say(sys.stdout, text + "\n")
-    return summary.exit_code
+    return summary.exit_code or (1 if unwritten else 0)
 
 
 def _say(stream: IO[str], text: str) -> None:

@@ -45,6 +45,9 @@ FLUSH_UNPACED_S: Final = 10.0
 """At full speed this much virtual time passes within about 20 ms of the wall's."""
 RECORDER_STOP_S: Final = 10.0
 """SR-33: the longest a blocked disk may keep a finished run from ending."""
+_STOP_SIGNALS: Final = tuple(
+    int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 RUN_S_MAX: Final = 24 * 3600.0
 
 Progress = Callable[[Controller, float], None]
@@ -121,14 +124,14 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "run.mcap"
     truth = _TruthLog()
-    with path.open("wb") as stream:
+    with path.open("xb") as stream:  # Never over another run, even one that starts now.
         recorder = _recorder(options, profile, opened, stream)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, _settings(options), recorder)
         now_s, problem = _drive(controller, opened, options.speed, on_progress)
-        lost = f"the recording failed: {recorder.failure}" if recorder.failure else ""
+        lost = recorder.failure
         code = EXIT_LINK if problem else exit_code(controller)
         summary = Summary(
             cryoctl=__version__,
@@ -269,7 +272,7 @@ def _stop_on_signals(shell: Shell) -> Iterator[None]:
 
     previous: dict[int, Any] = {}
     try:
-        for number in (int(signal.SIGINT), int(signal.SIGTERM)):
+        for number in _STOP_SIGNALS:
             previous[number] = signal.signal(number, stop)
         yield
     finally:

@@ -85,7 +85,9 @@ class Treatment(BaseModel):
     model_config = ConfigDict(**_FILE, title="cryoctl treatment")
 
     schema_version: Literal[1] = Field(alias="schema", description="Version of this file format.")
-    name: str = Field("", max_length=80, description="Name for people.")
+    name: str = Field(
+        "", max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$", description="Name for people, in print."
+    )
     profile: str = Field(description="Probe profile that the treatment is meant for.")
     cycles: Cycles
     thaw: Thaw = Thaw()

@@ -140,7 +140,7 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["run", "--device", "sim:?sede=1"], 2, "did you mean 'seed'?"),
         (["run", "--fault", "tc_opne@3s"], 2, "tc_open"),
         (["run", "--fault", "tc_open"], 2, "tc_open"),
-        (["run", "--scenario", "muscel"], 2, "muscle"),
+        (["run", "--scenario", "muscl"], 2, "muscle"),
         (["run", "--speed", "fast"], 2, "neither max nor a factor"),
         (["run", "--set", "cycles.cuont=1"], 2, "did you mean 'cycles.count'?"),
         (["config", "check", "--kind", "scenari", "x.toml"], 2, "unknown kind of file"),
