@@ -64,6 +64,9 @@ class Phase(Enum):
     TELEMETRY_ONLY = auto()
 
 
+_OPENING: Final = (Phase.GREETING, Phase.PROVING)
+
+
 class VendorFrame(NamedTuple):
     """A message of the vendor range; its meaning is outside this protocol."""
 
@@ -249,7 +252,7 @@ class HostSession:
             return Reject.REPLAY
         self._sampled_ms = device_ms
         self._device_clock = (device_ms, now_s)
-        if self.phase in (Phase.PROVING, Phase.GREETING):
+        if self.phase in _OPENING:
             self.phase = Phase.OPEN  # Our keys are younger than our HELLO: the device has both.
         return telemetry
 
@@ -287,6 +290,8 @@ class HostSession:
 
     def rejects_within_window(self, now_s: float) -> int:
         """Return how many frames were rejected in the last second (SR-23)."""
+        if not self._reject_times_s:
+            return 0  # The rule; this is asked with every sample.
         return sum(1 for at_s in self._reject_times_s if now_s - at_s <= REJECT_WINDOW_S)
 
     # -- sending ---------------------------------------------------------------------------------
@@ -352,11 +357,13 @@ class HostSession:
 
     def poll(self, now_s: float) -> list[CommandFailed]:
         """Repeat what is due, greet again, and return commands that nobody answered."""
-        if self.phase in (Phase.GREETING, Phase.PROVING):
+        if self.phase in _OPENING:
             if now_s - self._hello_sent_s >= HELLO_PERIOD_S:
                 self.phase = Phase.GREETING
                 self._send_hello(now_s)
             return []
+        if not self._awaiting_done and self._in_flight is None:
+            return []  # The rule; this is asked with every sample.
         failed = [
             CommandFailed(counter, op, "accepted, but its end was never reported")
             for counter, (op, until_s) in self._awaiting_done.items()

@@ -13,6 +13,7 @@ from cryoctl_protocol.profile import Limits
 RELEASE_ABOVE_C: Final = 5.0  # SR-14
 RELEASE_AFTER_S: Final = 2.0  # SR-14
 GAS_LOW_S: Final = 0.5  # One noisy sample must not end a freeze.
+_IN_CYCLE: Final = frozenset({Phase.COOLING, Phase.HOLD, Phase.THAWING})
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Measures:
         if tip_c is not None:
             self._follow_warm(tip_c, now_s)
         self._follow_pressure(sample.supply_pressure_bar, now_s)
-        if cycle is None or phase not in (Phase.COOLING, Phase.HOLD, Phase.THAWING):
+        if cycle is None or phase not in _IN_CYCLE:
             return
         cycle.gas_used_g += used_g
         if tip_c is None:

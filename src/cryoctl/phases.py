@@ -26,14 +26,16 @@ RELEASE_SHOWN_S: Final = 1.0  # Time for people to see that the needle is free.
 HOLD_LOST_S: Final = 1.0  # Beyond the tolerance of SR-13, before a lost hold is given up.
 SILENT_SAFE_S: Final = 5.0  # A lost probe has made itself safe long before (SR-01).
 SAFE_WATCHED_S: Final = 180.0  # The longest thaw after a 60 s freeze takes 135 s.
+_FREEZE: Final = int(DeviceState.FREEZE)  # Plain: it is compared with at every sample.
 TIMER_MARGIN_S: Final = 2.0  # The probe's own freeze timer stands this far behind ours.
 
 
 def step(controller: Controller, now_s: float) -> None:
     """Do what the present phase waits for, if it has come."""
-    handler = _HANDLERS.get(controller.phase)
+    state = controller.state
+    handler = _HANDLERS.get(state.phase)
     if handler is not None:
-        handler(controller, now_s, now_s - controller.state.since_s)
+        handler(controller, now_s, now_s - state.since_s)
 
 
 def _connecting(c: Controller, now_s: float, elapsed_s: float) -> None:
@@ -92,7 +94,7 @@ def _freezing_tip_c(c: Controller, now_s: float, elapsed_s: float) -> float | No
     sample = c.sample
     if sample is None or c.desk.stale:
         return None
-    if sample.state == DeviceState.FREEZE:
+    if sample.state == _FREEZE:
         return sample.tip_temp_c
     if c.phase is Phase.HOLD or elapsed_s > SEND_WITHIN_S:
         c.trip(command_failed(f"FREEZE: the probe is in {DeviceState(sample.state).name}"), now_s)
