@@ -128,9 +128,6 @@ ALLOWED_OPS: Final[dict[Phase, frozenset[Op]]] = {
 }
 # fmt: on
 
-FROZEN_PHASES: Final = frozenset({Phase.COOLING, Phase.HOLD, Phase.THAWING})
-"""Phases in which ice may hold the needle."""
-
 
 class IllegalTriggerError(Exception):
     """A trigger that the table does not know in this phase: a bug, never an operator's mistake."""
