@@ -183,17 +183,22 @@ class Controller:
 
     @property
     def made_safe(self) -> bool:
-        """True once a trip's safe state has been seen in telemetry; a thaw may still run."""
-        return self.safing.confirmed or self.finished
+        """True once a trip's safe state has been seen and the valve has proved to be shut.
+
+        A thaw may still run by itself then, and nobody has to wait for it.
+        """
+        if self.finished:
+            return True
+        return self.safing.confirmed and self.interlocks.valve_is_proved
 
     @property
     def verdict(self) -> Verdict:
         """How the run ended, or FAIL while it has not."""
         if self.aborted:
             return Verdict.ABORTED
-        if self.trips:
-            stopped = self.trips[0].notice.trip is Trip.OPERATOR_STOP
-            return Verdict.ABORTED if stopped else Verdict.SAFETY_TRIP
+        cause = self.safing.cause
+        if cause is not None:
+            return Verdict.ABORTED if cause is Trip.OPERATOR_STOP else Verdict.SAFETY_TRIP
         verdicts = [record.verdict for record in self.cycles]
         if Verdict.NOT_EFFECTIVE in verdicts:
             return Verdict.NOT_EFFECTIVE
@@ -568,23 +573,16 @@ class Controller:
         )
 
     def trip(self, notice: TripNotice, now_s: float, *, layer: str = "host") -> None:
-        """Make the probe safe, if there is something to make safe; the first cause is kept."""
+        """Make the probe safe, if there is something to make safe; the first cause stays first."""
+        if self.phase is Phase.SAFE:
+            if self.safing.join(notice, layer, self.phase, now_s):
+                self._log_trip(notice, layer, now_s)
+                self.safing.repeat_stop(self.session, now_s)
+            return
         if not _MACHINE.knows(self.phase, Trigger.TRIP):
             return
-        rule = TRIP_RULES[notice.trip]
         self.safing.begin(notice, layer, self.phase, now_s)
-        self.journal.log(
-            "trip",
-            now_s,
-            id=notice.trip.name,
-            requirement=rule.requirement,
-            layer=layer,
-            value=round(notice.value, 3),
-            limit=round(notice.limit, 3),
-            unit=notice.unit,
-            detail=notice.detail,
-        )
-        self.journal.alarm(notice.trip.name, now_s)
+        self._log_trip(notice, layer, now_s)
         if self.cycles and self.cycles[-1].freed_s is None:
             self.cycles[-1].break_off(notice.trip, now_s)
         self.desk.drop()
@@ -592,6 +590,20 @@ class Controller:
         self.measures.begin_thaw()
         self.fire(Trigger.TRIP, now_s)
         self.safing.repeat_stop(self.session, now_s)
+
+    def _log_trip(self, notice: TripNotice, layer: str, now_s: float) -> None:
+        self.journal.log(
+            "trip",
+            now_s,
+            id=notice.trip.name,
+            requirement=TRIP_RULES[notice.trip].requirement,
+            layer=layer,
+            value=round(notice.value, 3),
+            limit=round(notice.limit, 3),
+            unit=notice.unit,
+            detail=notice.detail,
+        )
+        self.journal.alarm(notice.trip.name, now_s)
 
     def fail(self, why: str, now_s: float, *, link: bool = False) -> None:
         """End a run that cannot be done; whatever is on goes off."""

@@ -110,6 +110,14 @@ class Interlocks:
                 return notice
         return too_many_rejects(sample, rejects)
 
+    @property
+    def valve_is_proved(self) -> bool:
+        """True once the valve has been shut for so long that SR-07 would have found it stuck."""
+        last_s = self.memory.last_s
+        if last_s is None:
+            return False
+        return not is_coasting(self.memory, self.limits, last_s)
+
 
 def remember(memory: Memory, sample: Sample, now_s: float, gas: str) -> None:
     """Bring the memory up to this sample; plausibility is judged before anything else."""
@@ -248,9 +256,7 @@ def heater(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> Trip
 
 def valve_stuck(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
     """SR-07: flow or cooling goes on although the valve is shut and the line has emptied."""
-    if memory.valve_shut_s is None:
-        return None
-    if now_s - memory.valve_shut_s <= limits.coast_s + CLOSE_MARGIN_S:
+    if is_coasting(memory, limits, now_s):
         return None
     flow_mg_s = sample.exhaust_flow_mg_s
     if flow_mg_s is not None:
@@ -265,6 +271,13 @@ def valve_stuck(sample: Sample, memory: Memory, limits: Limits, now_s: float) ->
     if memory.tip_rate_c_per_s >= FALLING_C_PER_S:
         return None
     return TripNotice(Trip.VALVE_STUCK, memory.tip_rate_c_per_s, FALLING_C_PER_S, "°C/s")
+
+
+def is_coasting(memory: Memory, limits: Limits, now_s: float) -> bool:
+    """Return True while the valve is open, or so lately shut that gas may still flow (SR-07)."""
+    if memory.valve_shut_s is None:
+        return True
+    return now_s - memory.valve_shut_s <= limits.coast_s + CLOSE_MARGIN_S
 
 
 def leak(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:

@@ -8,7 +8,7 @@ from typing import Final
 from cryoctl.cycle_table import Phase
 from cryoctl.interlocks import TripNotice
 from cryoctl.sample import Sample
-from cryoctl_protocol.codes import TRIP_RULES, DeviceState, Trip
+from cryoctl_protocol.codes import TRIP_RULES, DeviceState, SafeAction, Trip
 from cryoctl_protocol.host_session import HostSession
 
 STOP_RETRY_S: Final = 0.06
@@ -50,38 +50,65 @@ class TripRecord:
 
 @dataclass(slots=True)
 class Safing:
-    """All trips of a session, and how far the newest one is on its way to the safe state.
+    """All trips of a session, and how far the present ones are on their way to the safe state.
 
-    Attributes:
-        confirmed: True once telemetry has shown the safe state of the newest trip.
+    The first cause begins; whatever breaks on the way to the safe state joins it, so that a stuck
+    valve after an operator's STOP is told, and answered, as what it is.
     """
 
     trips: list[TripRecord] = field(default_factory=list)
-    confirmed: bool = False
+    _present: list[TripRecord] = field(default_factory=list)
+    _unsafe: list[TripRecord] = field(default_factory=list)
+    _action: SafeAction = SafeAction.THAW
     _stop_sent_s: float = float("-inf")
 
-    def begin(self, notice: TripNotice, layer: str, phase: Phase, now_s: float) -> TripRecord:
-        """Take note of a trip; ``repeat_stop`` then sends its first STOP."""
+    @property
+    def confirmed(self) -> bool:
+        """True once telemetry has shown the safe state since the newest cause."""
+        return bool(self._present) and not self._unsafe
+
+    @property
+    def cause(self) -> Trip | None:
+        """The first cause that is more than an operator's STOP; else STOP, or None."""
+        causes = [record.notice.trip for record in self.trips]
+        serious = [trip for trip in causes if trip is not Trip.OPERATOR_STOP]
+        return (serious or causes or [None])[0]
+
+    def begin(self, notice: TripNotice, layer: str, phase: Phase, now_s: float) -> None:
+        """Take note of a first cause: what tripped before has been acknowledged."""
+        self._present.clear()
+        self._unsafe.clear()
+        self._action = SafeAction.THAW
+        self.join(notice, layer, phase, now_s)
+
+    def join(self, notice: TripNotice, layer: str, phase: Phase, now_s: float) -> bool:
+        """Take note of one more cause, unless it is known; ``repeat_stop`` then tells the probe."""
+        if any(record.notice.trip is notice.trip for record in self._present):
+            return False
         record = TripRecord(notice, layer, phase, now_s, first_out=not self.trips)
         self.trips.append(record)
-        self.confirmed = False
+        self._present.append(record)
+        self._unsafe.append(record)
+        if TRIP_RULES[notice.trip].action is SafeAction.OFF:
+            self._action = SafeAction.OFF  # A later cause may only make it more careful.
         self._stop_sent_s = float("-inf")
-        return record
+        return True
 
     def repeat_stop(self, session: HostSession, now_s: float) -> None:
         """Send STOP if the last one is long enough ago."""
         if now_s - self._stop_sent_s < STOP_RETRY_S:
             return
         self._stop_sent_s = now_s
-        trip = self.trips[-1].notice.trip
-        session.stop(TRIP_RULES[trip].action, trip)
+        session.stop(self._action, self._present[-1].notice.trip)
 
     def confirm(self, now_s: float) -> float:
         """Take note that telemetry shows the safe state; return the time it took, in ms."""
-        self.confirmed = True
-        record = self.trips[-1]
-        record.time_to_safe_ms = round((now_s - record.at_s) * 1000.0, 1)
-        return record.time_to_safe_ms
+        for record in self._unsafe:
+            record.time_to_safe_ms = round((now_s - record.at_s) * 1000.0, 1)
+        longest_ms = self._unsafe[0].time_to_safe_ms
+        assert longest_ms is not None
+        self._unsafe.clear()
+        return longest_ms
 
 
 def shows_safe_state(sample: Sample) -> bool:

@@ -131,11 +131,11 @@ def exit_code(controller: Controller) -> int:
     verdict = controller.verdict
     if controller.aborted:
         return EXIT_INTERRUPTED
-    if controller.trips:
-        first = controller.trips[0].notice.trip
-        if first is Trip.OPERATOR_STOP:
-            return EXIT_INTERRUPTED
-        return EXIT_LINK if first in _LINK_TRIPS else EXIT_SAFETY
+    cause = controller.safing.cause
+    if cause is Trip.OPERATOR_STOP:
+        return EXIT_INTERRUPTED
+    if cause is not None:
+        return EXIT_LINK if cause in _LINK_TRIPS else EXIT_SAFETY
     if controller.link_failure:
         return EXIT_LINK
     return EXIT_PASS if verdict is Verdict.PASS else EXIT_FAIL

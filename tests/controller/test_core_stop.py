@@ -161,8 +161,9 @@ def test_stop_is_repeated_every_60_to_80_ms_until_telemetry_shows_the_safe_state
     assert stops_s[0] - stop_s <= 0.01
     assert all(0.06 <= gap_s <= 0.08 for gap_s in gaps_s)  # Samples come every 20 ms.
     assert 15 <= len(stops_s) <= 18  # In a second; fewer if it waited longer than 60 ms.
-    (trip,) = bench.controller.trips
+    trip, unasked = bench.controller.trips
     assert trip.time_to_safe_ms == pytest.approx(1040.0, abs=40.0)
+    assert unasked.notice.detail == "the probe freezes unasked"
 
 
 @pytest.mark.requirement("SR-27")
@@ -182,6 +183,19 @@ def test_the_safe_state_is_valve_and_supply_shut_and_latched(unsafe: dict[str, i
     bench.run_for(0.1)
 
     assert bench.controller.made_safe
+
+
+@pytest.mark.requirement("SR-07")
+def test_a_stopped_run_waits_until_the_valve_has_proved_to_be_shut() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.ask(Request.STOP)
+    stop_s = bench.now_s
+    bench.run_until(lambda: bench.controller.safing.confirmed)
+    assert not bench.controller.made_safe
+
+    bench.run_until(lambda: bench.controller.made_safe)
+
+    assert 2.3 <= bench.now_s - stop_s <= 2.4  # The profile's coast of 2 s, and 300 ms.
 
 
 def test_a_run_is_over_when_the_tip_has_been_warm_for_two_seconds() -> None:

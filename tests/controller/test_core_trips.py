@@ -7,7 +7,7 @@ import pytest
 from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
-from cryoctl_protocol.codes import Answer, Op, Trip
+from cryoctl_protocol.codes import TRIP_RULES, Answer, Op, SafeAction, Sensor, Trip
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import Stop
 from tests.support.bench import Bench
@@ -82,7 +82,7 @@ def test_a_stop_by_somebody_else_is_followed() -> None:
 
 
 @pytest.mark.requirement("SR-27")
-def test_only_the_first_cause_is_kept() -> None:
+def test_the_first_cause_stays_first_and_later_ones_join_it_once() -> None:
     bench = bench_in(Phase.HOLD)
     bench.device.ignores_stop = True
     bench.device.telemetry = {"supply_mbar": 68_001}
@@ -93,8 +93,65 @@ def test_only_the_first_cause_is_kept() -> None:
     bench.device.trip(Trip.LEAK)
     bench.run_to(Phase.FAULT)
 
-    assert bench.trip_ids() == ["OVERPRESSURE"]
-    assert [event.data["id"] for event in bench.sink.of_kind("trip")] == ["OVERPRESSURE"]
+    expected = ["OVERPRESSURE", "EXHAUST_BLOCKED", "LEAK"]
+    assert bench.trip_ids() == expected
+    assert [event.data["id"] for event in bench.sink.of_kind("trip")] == expected
+    assert bench.controller.alarms == expected
+    assert [trip.first_out for trip in bench.controller.trips] == [True, False, False]
+    assert bench.controller.cycles[-1].reason == TRIP_RULES[Trip.OVERPRESSURE].text
+
+
+@pytest.mark.requirement("SR-07")
+@pytest.mark.requirement("SR-27")
+def test_a_valve_that_sticks_after_an_operators_stop_is_a_safety_trip() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.telemetry = {"exhaust_flow_ug_s": 20_000}
+    bench.ask(Request.STOP)
+    stop_s = bench.now_s
+
+    bench.run_until(lambda: bench.controller.made_safe)
+
+    assert bench.trip_ids() == ["OPERATOR_STOP", "VALVE_STUCK"]
+    assert bench.controller.verdict is Verdict.SAFETY_TRIP
+    assert bench.controller.cycles[-1].verdict is Verdict.ABORTED
+    told_s = [at_s for at_s, stop in bench.sink.sent_stops() if stop.trip == Trip.VALVE_STUCK]
+    assert 2.3 <= told_s[0] - stop_s <= 2.4
+
+
+@pytest.mark.requirement("SR-11")
+@pytest.mark.requirement("SR-27")
+def test_a_later_cause_may_only_make_the_safe_state_more_careful() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.ask(Request.STOP)
+    bench.run_for(0.05)
+    bench.device.telemetry = {"open_circuit": Sensor.TIP}
+    bench.run_for(0.1)
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_for(0.1)
+
+    told = [(stop.trip, stop.action) for stop in bench.device.stops]
+
+    assert told == [
+        (Trip.OPERATOR_STOP, SafeAction.THAW),
+        (Trip.TIP_SENSOR, SafeAction.OFF),
+        (Trip.OVERPRESSURE, SafeAction.OFF),
+    ]
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_cause_that_was_acknowledged_counts_anew_when_it_comes_again() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_to(Phase.FAULT)
+    bench.device.telemetry = {}
+    bench.run_for(1.1)
+    assert bench.ask(Request.ACKNOWLEDGE) is None
+    bench.run_until(lambda: bench.phase is Phase.IDLE)
+
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_until(lambda: bench.phase is Phase.SAFE)
+
+    assert bench.trip_ids() == ["OVERPRESSURE", "OVERPRESSURE"]
 
 
 def test_a_trip_tells_its_requirement_value_and_limit() -> None:

@@ -128,7 +128,8 @@ def test_a_stop_from_a_signal_is_on_the_wire_with_the_next_step(at_s: float) -> 
     if at_s > 0.0:
         assert bench.sink.sent_stops()[0][0] - before_s <= 0.0101
         assert bench.controller.made_safe
-        assert bench.now_s - before_s < 0.2  # Nobody waits for the thaw that the probe runs.
+        # The valve has to prove that it is shut; nobody waits for the thaw that the probe runs.
+        assert bench.now_s - before_s < 2.4
 
 
 @pytest.mark.requirement("SR-37")

@@ -109,11 +109,12 @@ def test_every_trip_has_its_exit_code(cause: Trip) -> None:
     [
         ((Trip.SKIN_COLD, Trip.LINK), 4),
         ((Trip.LINK, Trip.SKIN_COLD), 3),
-        ((Trip.OPERATOR_STOP, Trip.LEAK), 130),
+        ((Trip.OPERATOR_STOP, Trip.LEAK), 4),
+        ((Trip.OPERATOR_STOP, Trip.LINK, Trip.LEAK), 3),
         ((Trip.LEAK, Trip.OPERATOR_STOP), 4),
     ],
 )
-def test_the_first_cause_decides_the_exit_code(causes: tuple[Trip, ...], code: int) -> None:
+def test_the_first_cause_beyond_an_operators_stop_decides_the_exit_code(causes: tuple[Trip, ...], code: int) -> None:
     assert exit_code(with_trips(*causes)) == code
 
 

@@ -147,7 +147,7 @@ def test_a_stop_from_a_signal_is_on_the_wire_within_50_ms(stop_at_s: float) -> N
     if stop_at_s > 0.1:
         assert supervised.sink.sent_stops()[0][0] - stop_at_s <= 0.0501
         assert supervised.device.stops != []
-        assert supervised.ended_s - stop_at_s < 0.3
+        assert supervised.ended_s - stop_at_s < 2.4  # No longer than the valve's proof takes.
 
 
 class BreakingLink(PeerLink):
@@ -190,7 +190,9 @@ def test_a_link_that_is_pulled_out_in_a_hold_trips_and_the_run_ends(on_receive: 
     assert supervised.controller.phase is Phase.FAULT
     assert supervised.controller.trips[0].notice.trip is Trip.LINK
     assert supervised.controller.trips[0].at_s == pytest.approx(8.0, abs=0.11)
-    assert len(supervised.controller.trips) == 1
+    # Sending broke alone: the probe's own lease answers, and is heard.
+    later = [] if on_receive else [Trip.LEASE]
+    assert [trip.notice.trip for trip in supervised.controller.trips[1:]] == later
     assert link.closed
 
 
