@@ -140,8 +140,7 @@ class FirmwareModel:
             self._end_pending(Result.ABORTED)
             self._enter(_IDLE)
         elif s.state == _THAW:
-            self._make_safe(_FAULT, Trip.LEASE, SafeAction.OFF)
-            self._report(EventCode.TRIP, Trip.LEASE, 0, 0)
+            self._make_safe(_FAULT, EventCode.TRIP, Trip.LEASE, SafeAction.OFF)
 
     # -- becoming safe ---------------------------------------------------------------------------
 
@@ -152,18 +151,29 @@ class FirmwareModel:
             return
         rule = TRIP_RULES[cause]
         value, limit = broken_limit(self.config.limits, s, readings, cause)
-        self._make_safe(_FAULT, cause, rule.action)
-        self._report(EventCode.TRIP, cause, value, limit)
+        self._make_safe(_FAULT, EventCode.TRIP, cause, rule.action, value=value, limit=limit)
 
     def _on_stop(self, stop: Stop) -> None:
         s = self.state
         cause = Trip(stop.trip) if stop.trip != Trip.NONE else Trip.OPERATOR_STOP
         target = _FAULT if s.state == _FAULT else _SAFE
-        self._make_safe(target, cause, SafeAction(stop.action))
-        self._report(EventCode.STOPPED, cause, 0, 0)
+        self._make_safe(target, EventCode.STOPPED, cause, SafeAction(stop.action))
 
-    def _make_safe(self, target: int, cause: Trip, action: SafeAction) -> None:
-        """Latch the first cause; a later one can only make the action more careful."""
+    def _make_safe(
+        self,
+        target: int,
+        code: EventCode,
+        cause: Trip,
+        action: SafeAction,
+        *,
+        value: int = 0,
+        limit: int = 0,
+    ) -> None:
+        """Latch the first cause; a later one can only make the action more careful.
+
+        The cause is reported before the end of the command that it ends: a leak test that a trip
+        broke off has not found a leak.
+        """
         s = self.state
         is_first = s.trip == Trip.NONE
         was_heating = s.heating
@@ -174,15 +184,16 @@ class FirmwareModel:
             s.action = int(SafeAction.OFF)
         s.trips_seen |= 1 << cause
         s.quiet_ms = 0
+        if s.state != target:
+            s.state = target
+            s.state_since_ms = s.now_ms
+            self.session.state = target
+        self._report(code, cause, value, limit)
         self._end_pending(Result.ABORTED if target == _SAFE else Result.FAILED)
         self._revoke()
         s.heating = False
         if s.action == SafeAction.THAW and (is_first or was_heating):
             self._start_device_thaw()
-        if s.state != target:
-            s.state = target
-            s.state_since_ms = s.now_ms
-            self.session.state = target
 
     def _start_device_thaw(self) -> None:
         """Free a frozen tip without being told to, if the tip can be trusted."""
@@ -363,8 +374,7 @@ class FirmwareModel:
 
     def _on_overlap(self) -> None:
         all_off(self.state.outputs)
-        self._make_safe(_FAULT, Trip.OUTPUTS_OVERLAP, SafeAction.OFF)
-        self._report(EventCode.TRIP, Trip.OUTPUTS_OVERLAP, 0, 0)
+        self._make_safe(_FAULT, EventCode.TRIP, Trip.OUTPUTS_OVERLAP, SafeAction.OFF)
 
     # -- sending ---------------------------------------------------------------------------------
 

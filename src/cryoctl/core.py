@@ -255,8 +255,8 @@ class Controller:
 
     def on_line_errors(self, count: int, now_s: float) -> None:
         """Note that the link saw ``count`` frames that were none (CRC, COBS, size)."""
-        self._sink.received(b"", now_s)
         for _ in range(count):
+            self._sink.received(b"", now_s)
             self.session.reject(Reject.CRC, now_s)
 
     def on_link_gone(self, reason: str, now_s: float) -> None:

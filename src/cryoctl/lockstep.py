@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
+from cryoctl.interlocks import TripNotice
+from cryoctl_protocol.codes import Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import SyncPeer
 
@@ -65,10 +67,25 @@ class LockStep:
             self._connected = True
             controller.connect(0.0)
             self._collect(0.0)
-        while not controller.finished and self.now_s < until_s:
-            self.step()
-            if self._stopping and controller.made_safe:
-                return  # The probe thaws by itself; nobody has to wait for it.
+        try:
+            while not controller.finished and self.now_s < until_s:
+                self.step()
+                if self._stopping and controller.made_safe:
+                    break  # The probe thaws by itself; nobody has to wait for it.
+        except BaseException:
+            # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
+            controller.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), self.now_s)
+            self._collect(self.now_s)
+            self._say_last_words()
+            raise
+        if controller.finished or self._stopping:
+            self._say_last_words()
+
+    def _say_last_words(self) -> None:
+        """Let the peer hear what was sent last, a STOP perhaps; nobody reads its answer."""
+        if self._wire:
+            self._peer.advance_to((self._steps + 1) * STEP_S, self._wire)
+            self._wire = b""
 
     def step(self) -> None:
         """Move the world by one device tick."""

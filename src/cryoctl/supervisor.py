@@ -45,7 +45,10 @@ class PeerLink:
         return self._frames.popleft()
 
     async def close(self) -> None:
-        """Nothing to give up: the peer goes when this object goes."""
+        """Let the peer hear what was sent last, a STOP perhaps; nobody reads its answer."""
+        if len(self._wire) > len(DELIMITER):
+            self._peer.advance_to((self._steps + 1) * STEP_S, self._wire)
+            self._wire = b""
 
 
 class Supervisor:

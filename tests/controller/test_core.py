@@ -164,6 +164,19 @@ def test_each_lease_claims_what_the_phase_is_about() -> None:
     assert claimed[Phase.SELF_TEST] == claimed[Phase.LEAK_TEST] == {HostMode.IDLE}
 
 
+def test_a_lease_claims_no_freeze_before_the_probe_has_begun_it() -> None:
+    bench = Bench()
+    bench.run_to(Phase.PREWARM)
+    bench.device.ignore = {Op.FREEZE}
+    bench.run_to(Phase.COOLING)
+    cooling_s = bench.now_s
+
+    bench.run_for(0.2)
+
+    claimed = {lease.mode for at_s, lease in bench.sink.sent_leases() if at_s >= cooling_s}
+    assert claimed == {HostMode.IDLE}
+
+
 def test_samples_control_ticks_and_frames_are_all_recorded() -> None:
     bench = automatic_bench(a_treatment(count=1))
 

@@ -284,7 +284,7 @@ def test_every_line_error_is_recorded_as_an_empty_frame() -> None:
 
     bench.controller.on_line_errors(3, bench.now_s)
 
-    assert bench.sink.frames_in[before:] == [(bench.now_s, b"")]
+    assert bench.sink.frames_in[before:] == [(bench.now_s, b"")] * 3
 
 
 def test_a_vendor_message_is_recorded_and_nothing_else() -> None:

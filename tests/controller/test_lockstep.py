@@ -9,6 +9,7 @@ from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
+from cryoctl_protocol.codes import Op, Result, SafeAction, Trip
 from cryoctl_protocol.framing import DELIMITER
 from tests.support.bench import NoOperator, a_device, automatic_bench, settings
 from tests.support.builders import KeepingSink, a_treatment, n2o_profile
@@ -112,6 +113,32 @@ def test_a_run_ends_with_the_treatment() -> None:
     assert bench.phase is Phase.COMPLETE
     assert bench.controller.verdict is Verdict.PASS
     assert bench.now_s < 30.0
+
+
+def test_a_stop_that_ends_a_run_still_reaches_the_probe() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.device.results = {Op.LEAK_TEST: (Result.FAILED, 1_250)}
+
+    bench.shell.run(until_s=3600.0)
+
+    assert "LEAK_TEST failed" in bench.controller.failure
+    assert [stop.action for stop in bench.device.stops] == [SafeAction.THAW]
+
+
+@pytest.mark.requirement("SR-39")
+def test_an_exception_in_the_shell_lets_the_probe_hear_stop_before_it_leaves() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to(Phase.HOLD)
+
+    def explode(*_arguments: object) -> None:
+        raise RuntimeError("made up")
+
+    bench.shell._on_tick = explode
+    with pytest.raises(RuntimeError, match="made up"):
+        bench.shell.run(until_s=3600.0)
+
+    assert bench.trip_ids() == ["INTERNAL"]
+    assert bench.device.stops[-1].trip == Trip.INTERNAL
 
 
 @pytest.mark.requirement("SR-29")

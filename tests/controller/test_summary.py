@@ -114,7 +114,9 @@ def test_every_trip_has_its_exit_code(cause: Trip) -> None:
         ((Trip.LEAK, Trip.OPERATOR_STOP), 4),
     ],
 )
-def test_the_first_cause_beyond_an_operators_stop_decides_the_exit_code(causes: tuple[Trip, ...], code: int) -> None:
+def test_the_first_cause_beyond_an_operators_stop_decides_the_exit_code(
+    causes: tuple[Trip, ...], code: int
+) -> None:
     assert exit_code(with_trips(*causes)) == code
 
 

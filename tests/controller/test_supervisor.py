@@ -14,7 +14,7 @@ from cryoctl.operators import AutomaticOperator
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import Treatment
 from cryoctl.virtual_time import VirtualTimeLoop
-from cryoctl_protocol.codes import Answer, Op, Trip
+from cryoctl_protocol.codes import Answer, Op, Result, SafeAction, Trip
 from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.messages import Stop
 from cryoctl_protocol.peer import Frame, LinkError
@@ -229,6 +229,17 @@ def test_a_bug_in_the_controller_closes_the_link_and_is_not_hidden() -> None:
 
     assert caught.group_contains(ZeroDivisionError)
     assert link.closed
+
+
+def test_a_stop_that_ends_a_run_still_reaches_the_probe() -> None:
+    device = a_device()
+    device.results = {Op.LEAK_TEST: (Result.FAILED, 1_250)}
+    supervised = Supervised(a_treatment(count=1), device)
+
+    supervised.run()
+
+    assert "LEAK_TEST failed" in supervised.controller.failure
+    assert [stop.action for stop in device.stops] == [SafeAction.THAW]
 
 
 def test_line_errors_reach_the_controller() -> None:

@@ -83,6 +83,16 @@ def test_a_leaking_supply_fails_the_leak_test_and_is_never_armed() -> None:
     assert controller.cycles == []
 
 
+@pytest.mark.requirement("SR-18")
+@pytest.mark.parametrize("when", ["0.2s", "5s"])
+def test_a_trip_in_a_test_before_the_treatment_is_told_as_the_trip_it_is(when: str) -> None:
+    controller = run_with(f"cartridge_hot@{when}").controller
+
+    assert controller.verdict == TRIP
+    assert controller.failure == ""
+    assert controller.trips[0].notice.trip.name == "OVERPRESSURE"
+
+
 @pytest.mark.requirement("SR-16")
 def test_a_heater_that_stays_on_in_an_active_thaw_is_cut_off() -> None:
     base = treatment("n2o-20g", count=2, hold_s=15.0).model_dump(by_alias=True)

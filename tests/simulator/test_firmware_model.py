@@ -20,7 +20,7 @@ from cryoctl_protocol.codes import (
     Trip,
 )
 from cryoctl_protocol.framing import Deframer, parse, wrap
-from cryoctl_protocol.messages import Done, Hello, Vitals
+from cryoctl_protocol.messages import Done, Event, Hello, Vitals
 from cryoctl_protocol.profile import control_table, load_profile
 from cryoctl_simulator.firmware_config import (
     ALL_CAPABILITIES,
@@ -338,6 +338,18 @@ def test_a_stopped_freeze_was_aborted_and_a_tripped_one_has_failed() -> None:
     assert tripped.dones()[-1].result == Result.FAILED
 
 
+@pytest.mark.parametrize("state", [S.SELF_TEST, S.LEAK_TEST, S.PREWARM, S.FREEZE])
+def test_a_trip_is_told_before_the_end_of_the_command_that_it_broke_off(
+    state: DeviceState,
+) -> None:
+    bench = bench_in(state)
+    bench.received.clear()
+    bench.readings.supply_mbar = 70_000
+    bench.run_s(0.1)
+    told = [type(message) for message in bench.received if isinstance(message, Event | Done)]
+    assert told == [Event, Done]
+
+
 def test_a_set_point_moves_the_loop_and_nothing_else() -> None:
     bench = bench_in(S.FREEZE)
     bench.ask(Op.SETPOINT, setpoint_mdegc=-40_000)
@@ -468,6 +480,44 @@ def test_a_trip_whose_action_is_thaw_heats_a_frozen_tip_by_itself() -> None:
     bench.run_s(10)
     assert bench.outputs.tip_heater_permille == 0
     assert 4_999_985 < bench.firmware.state.heater_energy_uj <= 5_000_000
+
+
+def test_a_later_cause_can_take_the_heater_away_but_never_give_it_back() -> None:
+    bench = bench_in(S.FREEZE)
+    settle(bench, -30_000)
+    bench.stop(SafeAction.THAW)
+    bench.run_s(0.2)
+    assert bench.outputs.tip_heater_permille == 1000
+    bench.stop(SafeAction.OFF, Trip.HEATER)
+    bench.tick()
+    assert bench.outputs.tip_heater_permille == 0
+    bench.stop(SafeAction.THAW, Trip.OVERPRESSURE)
+    bench.run_s(1)
+    assert bench.outputs.tip_heater_permille == 0
+    assert bench.command(Op.THAW, mode=ThawMode.ACTIVE, energy_mj=1_000) is A.FAULT_LATCHED
+
+
+@pytest.mark.requirement("SR-26")
+@pytest.mark.parametrize("state", [S.ARMED, S.STARTED, S.FREEZE, S.THAW])
+def test_whatever_makes_the_probe_safe_takes_the_authorisation_with_it(state: DeviceState) -> None:
+    bench = bench_in(state)
+    bench.stop()
+    s = bench.firmware.state
+    assert (s.treatment_hash, s.cycles_armed, s.cycles_left) == (0, 0, 0)
+
+
+@pytest.mark.requirement("SR-07")
+def test_the_shut_off_stays_open_after_a_freeze_until_valve_and_line_are_proved() -> None:
+    bench = bench_in(S.FREEZE)
+    assert bench.thaw() is A.ACCEPTED
+    open_ticks = 0
+    while bench.outputs.shutoff_open:
+        bench.tick()
+        open_ticks += 1
+    # The profile's coast of 2 s, 300 ms for the valve, 1 s for a leak; the answer took a tick.
+    assert 328 <= open_ticks <= 331
+    bench.run_s(1)
+    assert not bench.outputs.shutoff_open
 
 
 def test_a_trip_whose_action_is_off_refuses_the_heater_and_allows_a_passive_thaw() -> None:
