@@ -59,7 +59,6 @@ class Answer(IntEnum):
     PRESSURE = 8
     BATTERY = 9
     SENSOR = 10
-    PROFILE = 11
 
 
 class Result(IntEnum):
@@ -154,7 +153,7 @@ class Trip(IntEnum):
     INTERNAL = 21
     THAW_TIMEOUT = 22
     DEVICE_RESTART = 23
-    GAS_LOW = 24
+    SENSOR_OPEN = 24
     OUTPUTS_OVERLAP = 25
 
 
@@ -214,7 +213,7 @@ TRIP_RULES: Final[dict[Trip, TripRule]] = {
     Trip.INTERNAL:           TripRule("SR-39", _THAW, "internal error"),
     Trip.THAW_TIMEOUT:       TripRule("SR-14", _OFF,  "the tip did not come free in time"),
     Trip.DEVICE_RESTART:     TripRule("SR-26", _THAW, "the probe restarted"),
-    Trip.GAS_LOW:            TripRule("SR-22", _THAW, "supply pressure too low to go on freezing"),
+    Trip.SENSOR_OPEN:        TripRule("SR-18", _THAW, "pressure or flow cannot be seen"),
     Trip.OUTPUTS_OVERLAP:    TripRule("SR-15", _OFF,  "valve and tip heater on together"),
 }
 # fmt: on

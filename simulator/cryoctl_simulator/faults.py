@@ -108,7 +108,7 @@ BATTERY_SAG_MV: Final = 1_500.0
 
 def _tc_open(readings: Readings, _held: Held, _age: int) -> None:
     readings.open_circuit |= Sensor.TIP
-    readings.tip_mdegc = 0  # A believable figure: only the flag tells.
+    readings.tip_mdegc = 0  # An amplifier's rest position.
 
 
 def _tc_drift(readings: Readings, _held: Held, age: int) -> None:
@@ -126,9 +126,13 @@ def _tc_spike(readings: Readings, _held: Held, age: int) -> None:
         readings.tip_mdegc += SPIKE_MDEGC
 
 
-def _skin_open(readings: Readings, _held: Held, _age: int) -> None:
-    readings.open_circuit |= Sensor.SKIN
-    readings.skin_mdegc = 0
+def _open(sensor: Sensor) -> ReadingsEffect:
+    """Return an effect that opens a sensor; its reading stays believable: only the flag tells."""
+
+    def effect(readings: Readings, _held: Held, _age: int) -> None:
+        readings.open_circuit |= sensor
+
+    return effect
 
 
 def _skin_cold(readings: Readings, held: Held, age: int) -> None:
@@ -192,7 +196,15 @@ _ROWS: Final = (
     ),
     Fault(
         "skin_open", _G.SENSORS, "skin sensor open", "skin", ("H-09",), "SR-17",
-        readings=_skin_open,
+        readings=_open(Sensor.SKIN),
+    ),
+    Fault(
+        "pressure_open", _G.SENSORS, "supply pressure sensor open", "supply", ("H-10",), "SR-18",
+        Trip.SENSOR_OPEN, readings=_open(Sensor.SUPPLY_PRESSURE),
+    ),
+    Fault(
+        "flow_open", _G.SENSORS, "exhaust flow sensor open", "exhaust", ("H-01", "H-11"), "SR-18",
+        Trip.SENSOR_OPEN, readings=_open(Sensor.EXHAUST_FLOW),
     ),
     Fault(
         "skin_cold", _G.SENSORS, "skin reading falls below freezing", "skin", ("H-09",), "SR-17",

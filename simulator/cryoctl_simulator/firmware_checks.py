@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryoctl_simulator.firmware_config import DeviceLimits
+from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX
 from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import FirmwareState
 
@@ -32,7 +33,7 @@ def watch_self_test(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None
     """Judge one set of readings while nothing is driven."""
     if r.open_circuit & limits.sensors:
         s.test_failed = True
-    if s.tip_history:
+    if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:  # SR-11: fewer are no fault.
         s.test_failed = True
     if abs(r.tip_mdegc - r.tip_2_mdegc) > TIPS_APART_MDEGC_MAX:
         s.test_failed = True

@@ -152,6 +152,8 @@ def _judge_hardware(limits: DeviceLimits, s: FirmwareState, r: Readings) -> Answ
     """Whether sensors, pressure and battery are fit for gas."""
     if (r.open_circuit | limits.absent_sensors) & _ANSWERED_SENSORS:
         return Answer.SENSOR
+    if r.open_circuit & limits.guard_sensors:
+        return Answer.SENSOR
     if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:  # SR-11: fewer are no fault.
         return Answer.SENSOR
     if r.supply_mbar > limits.pressure_warn_mbar:

@@ -17,6 +17,7 @@ from cryoctl_protocol.quantities import quantity
 TICK_MS: Final = 10
 ALL_CAPABILITIES: Final = Capability(sum(Capability))
 ALL_SENSORS: Final = Sensor(sum(Sensor))
+_GUARDS: Final = Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_PRESSURE | Sensor.EXHAUST_FLOW
 SATURATION_MARGIN_MDEGC: Final = 4_000  # SR-11: no tip is colder than its boiling gas by more.
 EXHAUST_OPEN_AIR_MBAR: Final = 1_013  # Standard atmosphere, where no exhaust sensor says otherwise.
 
@@ -86,6 +87,8 @@ class DeviceLimits:
     capabilities: int
     sensors: int
     absent_sensors: int
+    guard_sensors: int
+    """Those of pressure and flow that the probe has: no gas while one is open."""
     saturation: SaturationTable
     feed_forward_permille: int
     proportional_permille_per_c: int
@@ -173,6 +176,7 @@ def _limits(
         capabilities=int(capabilities),
         sensors=int(sensors),
         absent_sensors=int(ALL_SENSORS & ~sensors),
+        guard_sensors=int(_GUARDS & sensors),
         saturation=table,
         feed_forward_permille=control.feed_forward_permille,
         proportional_permille_per_c=control.proportional_permille_per_c,

@@ -14,6 +14,7 @@ from cryoctl_simulator.firmware_state import FirmwareState
 
 TIP_BAD_SAMPLES_MAX: Final = 2  # SR-11: the third of five trips.
 PRESSURE_TICKS: Final = 3  # 30 ms of the 50 ms that SR-18 allows.
+GUARDS_OPEN_TICKS: Final = 10  # 100 ms: longer than a contact that bounces.
 VALVE_PROOF_MS: Final = 300  # SR-07: on top of the profile's coast.
 FLOW_TICKS: Final = 3  # SR-07: one noisy sample is no flow.
 FALLING_TICKS: Final = 5  # SR-07
@@ -36,6 +37,7 @@ _EXHAUST_BLOCKED: Final = int(Trip.EXHAUST_BLOCKED)
 _LEASE: Final = int(Trip.LEASE)
 _FREEZE_TIMER: Final = int(Trip.FREEZE_TIMER)
 _LEAK: Final = int(Trip.LEAK)
+_SENSOR_OPEN: Final = int(Trip.SENSOR_OPEN)
 _INTEGRITY: Final = int(Trip.INTEGRITY)
 _MODE_MISMATCH: Final = int(Trip.MODE_MISMATCH)
 
@@ -59,8 +61,11 @@ def find_trip(limits: DeviceLimits, s: FirmwareState) -> int:  # noqa: C901 (one
             return _LEASE
         if s.frames_rejected > REJECTS_MAX:
             return _INTEGRITY
-    if freeze_is_too_long(limits, s):
-        return _FREEZE_TIMER
+    if s.state == _FREEZE:
+        if s.guards_open_ticks >= GUARDS_OPEN_TICKS:
+            return _SENSOR_OPEN
+        if freeze_is_too_long(limits, s):
+            return _FREEZE_TIMER
     if s.leak_ms >= LEAK_MS:
         return _LEAK
     if battery_is_too_low(s):
@@ -99,8 +104,6 @@ def heater_is_dangerous(limits: DeviceLimits, s: FirmwareState) -> bool:
 
 def freeze_is_too_long(limits: DeviceLimits, s: FirmwareState) -> bool:
     """SR-09: longer than commanded, or than any freeze may be, by the count of ticks."""
-    if s.state != _FREEZE:
-        return False
     if s.freeze_ms > limits.freeze_ms_max:
         return True
     return s.freeze_ms > s.phase_limit_ms

@@ -133,6 +133,7 @@ def _observe_gas(limits: DeviceLimits, s: FirmwareState, r: Readings, open_circu
         s.exhaust_ticks = 0 if open_circuit & _EXHAUST else s.exhaust_ticks + 1
     else:
         s.exhaust_ticks = 0
+    s.guards_open_ticks = s.guards_open_ticks + 1 if r.open_circuit & limits.guard_sensors else 0
     shut_ms = 0 if s.outputs.valve_permille > 0 else s.valve_shut_ms + TICK_MS
     s.valve_shut_ms = shut_ms
     if shut_ms <= limits.coast_ms:

@@ -106,4 +106,5 @@ class FirmwareState:
     leak_ms: int = 0
     overpressure_ticks: int = 0
     exhaust_ticks: int = 0
+    guards_open_ticks: int = 0
     battery_low_ms: int = 0

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from cryoctl.interlocks import sensor_names
 from cryoctl.sample import Sample
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
@@ -13,6 +14,14 @@ from cryoctl_protocol.profile import Limits, Profile
 
 RESERVE: Final = 1.2  # SR-22: gas for the whole treatment and 20 % more.
 LEAK_TEST_LIFE_S: Final = 1800.0  # SR-19
+_REQUIREMENT_OF: Final = {
+    Sensor.SKIN: "SR-17",
+    Sensor.SUPPLY_PRESSURE: "SR-18",
+    Sensor.EXHAUST_PRESSURE: "SR-18",
+    Sensor.EXHAUST_FLOW: "SR-20",
+    Sensor.BATTERY: "SR-36",
+}
+"""What rests on a sensor; the others tell temperatures."""
 
 
 class Blocker(NamedTuple):
@@ -122,7 +131,14 @@ def _probe_reasons(limits: Limits, sample: Sample) -> Iterator[Blocker]:
         )
     if sample.tip_temp_c is None:
         yield Blocker("SR-11", "none", "fitted", "no tip sensor: nothing could be controlled by")
-    if sample.open_circuit & Sensor.TIP:
-        yield Blocker("SR-11", "open", "connected", "tip sensor open")
+    for sensor in Sensor:
+        if sample.open_circuit & sensor:
+            name = sensor_names(sensor)
+            yield Blocker(
+                _REQUIREMENT_OF.get(sensor, "SR-11"),
+                "open",
+                "connected",
+                f"{name} sensor open: mend its connection or use another probe",
+            )
     if sample.state in (DeviceState.SAFE, DeviceState.FAULT):
         yield Blocker("SR-27", Trip(sample.trip).name, "none", "the probe holds a trip: clear it")

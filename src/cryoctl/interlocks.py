@@ -34,6 +34,7 @@ COOLING_PROOF_C: Final = 5.0
 SKIN_COLD_S: Final = 0.5  # SR-17
 FLOW_HIGH_FRACTION: Final = 1.30  # SR-20: of nominal flow.
 FLOW_HIGH_S: Final = 0.3  # SR-20
+GUARDS_OPEN_S: Final = 0.1  # Longer than a contact that bounces.
 REJECTS_MAX: Final = 5  # SR-23, within 1 s.
 HEATER_ENERGY_MARGIN_J: Final = 0.25  # Over the device's own budget, which trips first.
 VALVE_OPEN: Final = 0.05  # Duty from which a valve counts as open.
@@ -43,6 +44,7 @@ _RATE_SPAN_S: Final = 0.5
 # Plain integers: an enumeration's own operators take ten times as long, and this is every sample.
 _TIP: Final = int(Sensor.TIP)
 _SKIN: Final = int(Sensor.SKIN)
+_GUARDS: Final = int(Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_PRESSURE | Sensor.EXHAUST_FLOW)
 _FREEZE: Final = int(DeviceState.FREEZE)
 
 
@@ -82,6 +84,7 @@ class Memory:
     open_tip_c: float = 0.0
     skin_cold_s: float | None = None
     flow_high_s: float | None = None
+    guards_open_s: float | None = None
     heater_on_s: float | None = None
 
 
@@ -186,8 +189,10 @@ def tip_sensor(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> 
     """SR-11: three implausible samples in five mean a broken sensor."""
     if memory.bad_history.bit_count() < BAD_SAMPLES:
         return None
+    if sample.open_circuit & _TIP:
+        return TripNotice(Trip.TIP_SENSOR, 0.0, 0.0, "", "open circuit")
     tip_c = 0.0 if sample.tip_temp_c is None else sample.tip_temp_c
-    detail = "open circuit" if sample.open_circuit & _TIP else "3 of 5 samples impossible"
+    detail = "3 of 5 samples impossible"
     return TripNotice(Trip.TIP_SENSOR, tip_c, TIP_MIN_PLAUSIBLE_C, "°C", detail)
 
 
@@ -302,23 +307,23 @@ def leak(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNo
 
 def skin_cold(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
     """SR-17: skin below its limit for half a second while freezing."""
-    skin_c = sample.skin_temp_c
-    if skin_c is None:
-        return None
     if sample.state != _FREEZE:
         memory.skin_cold_s = None
         return None
-    is_open = sample.open_circuit & _SKIN  # Then the reading means nothing, warm or cold.
-    if not is_open:
-        if skin_c >= limits.skin_min_c:
-            memory.skin_cold_s = None
+    skin_c = sample.skin_temp_c
+    if skin_c is None:
+        if not sample.open_circuit & _SKIN:  # Not fitted; else nobody knows how cold it is.
             return None
+    elif skin_c >= limits.skin_min_c:
+        memory.skin_cold_s = None
+        return None
     if memory.skin_cold_s is None:
         memory.skin_cold_s = now_s
     if now_s - memory.skin_cold_s < SKIN_COLD_S:
         return None
-    detail = "open circuit" if is_open else ""
-    return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C", detail)
+    if skin_c is None:
+        return TripNotice(Trip.SKIN_COLD, 0.0, 0.0, "", "skin sensor open")
+    return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C")
 
 
 def frozen_reading(
@@ -382,6 +387,27 @@ def flow_high(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> T
     return TripNotice(Trip.FLOW_HIGH, flow_mg_s, flow_max_mg_s, "mg/s")
 
 
+def sensor_open(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-18: gas is let through only while its pressures and its flow can be seen."""
+    guards = sample.open_circuit & _GUARDS
+    if not guards:
+        memory.guards_open_s = None
+        return None
+    if sample.state != _FREEZE:
+        memory.guards_open_s = None
+        return None
+    if memory.guards_open_s is None:
+        memory.guards_open_s = now_s
+    if now_s - memory.guards_open_s < GUARDS_OPEN_S:
+        return None
+    return TripNotice(Trip.SENSOR_OPEN, 0.0, 0.0, "", f"{sensor_names(guards)} open")
+
+
+def sensor_names(sensors: int) -> str:
+    """Return the names of a set of ``Sensor`` bits, for people."""
+    return ", ".join(str(bit.name).lower().replace("_", " ") for bit in Sensor if sensors & bit)
+
+
 def too_many_rejects(sample: Sample, rejects: int) -> TripNotice | None:
     """SR-23: a line that damages frames cannot be commanded over, if an output is on."""
     if rejects <= REJECTS_MAX:
@@ -406,4 +432,5 @@ _CHECKS: Final = (
     frozen_reading,
     no_cooling,
     flow_high,
+    sensor_open,
 )

@@ -25,7 +25,6 @@ START_WITHIN_S: Final = 10.0  # SR-26: ARM and START at most this far apart.
 RELEASE_SHOWN_S: Final = 1.0  # Time for people to see that the needle is free.
 HOLD_LOST_S: Final = 1.0  # Beyond the tolerance of SR-13, before a lost hold is given up.
 SILENT_SAFE_S: Final = 5.0  # A lost probe has made itself safe long before (SR-01).
-SAFE_WATCHED_S: Final = 180.0  # The longest thaw after a 60 s freeze takes 135 s.
 _FREEZE: Final = int(DeviceState.FREEZE)  # Plain: it is compared with at every sample.
 TIMER_MARGIN_S: Final = 2.0  # The probe's own freeze timer stands this far behind ours.
 
@@ -154,7 +153,7 @@ def _safe(c: Controller, now_s: float, elapsed_s: float) -> None:
                 c.journal.alarm("SAFE_NOT_CONFIRMED", now_s)
             return
         c.journal.log("safe", now_s, time_to_safe_ms=c.safing.confirm(now_s))
-    if c.measures.is_free or elapsed_s > SAFE_WATCHED_S:
+    if c.measures.is_free or elapsed_s > c.treatment.thaw.timeout_s:
         c.fire(Trigger.MADE_SAFE, now_s)
 
 

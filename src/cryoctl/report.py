@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +54,8 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
     )
     profile = recorded_profile(recording)
     limits = profile.limits if profile else None
+    timeout_s = summary.get("thaw_timeout_s")
+    thaw_s_max = float(timeout_s) if isinstance(timeout_s, int | float) else None
     cycles = [c for c in _list(summary, "cycles") if isinstance(c, dict)]
     verdict = _text(summary.get("verdict"))
     mark, meaning = _VERDICTS.get(verdict, _UNKNOWN_VERDICT)
@@ -63,12 +66,12 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
         verdict="NO VERDICT" if verdict == DASH else verdict,
         mark=mark,
         reason=summary.get("failure") or meaning,
-        count=f"{passed} of {len(cycles)} cycles PASS",
+        count=f"{passed} of {summary.get('cycles_planned', len(cycles))} cycles PASS",
         complete=recording.complete,
         dropped=recording.dropped,
         identity=list(_identity(recording, summary)),
-        limits=_limit_cells(limits),
-        cycles=[_cycle_row(cycle, limits) for cycle in cycles],
+        limits=_limit_cells(limits, thaw_s_max),
+        cycles=[_cycle_row(cycle, limits, thaw_s_max) for cycle in cycles],
         picture=Markup(cycle_svg(recording)),  # noqa: S704 - made here, every text in it escaped
         vendor_pictures=[
             Markup(vendor_svg(recording, name))  # noqa: S704
@@ -114,37 +117,47 @@ def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[s
     yield "Recording", _text(summary.get("recording") or recording.source)
 
 
-def _limit_cells(limits: Limits | None) -> dict[str, str]:
+def _limit_cells(limits: Limits | None, thaw_s_max: float | None) -> dict[str, str]:
     """Return the limits as people read them; dashes where the profile is not known here."""
-    band = f"\N{GREATER-THAN OR EQUAL TO} {HOLD_FRACTION_MIN:.0%}"
+    at_most = "\N{LESS-THAN OR EQUAL TO}"
+    of_treatment = {
+        "band": f"\N{GREATER-THAN OR EQUAL TO} {HOLD_FRACTION_MIN:.0%}",
+        "thaw": DASH if thaw_s_max is None else f"{at_most} {thaw_s_max:g} s",
+    }
     if limits is None:
-        return {"band": band, **dict.fromkeys(("reach", "tip", "thaw"), DASH)}
+        return {**of_treatment, "reach": DASH, "tip": DASH}
     return {
-        "band": band,
-        "reach": f"\N{LESS-THAN OR EQUAL TO} {limits.reach_s_max:g} s",
+        **of_treatment,
+        "reach": f"{at_most} {limits.reach_s_max:g} s",
         "tip": f"> {number(limits.tip_floor_c)} °C",
-        "thaw": f"\N{LESS-THAN OR EQUAL TO} {limits.thaw_s_max:g} s",
     }
 
 
-def _cycle_row(cycle: dict[str, Any], limits: Limits | None) -> dict[str, Any]:
-    def cell(key: str, unit: str, is_within: Callable[[float, Limits], bool]) -> Cell:
+def _cycle_row(
+    cycle: dict[str, Any], limits: Limits | None, thaw_s_max: float | None
+) -> dict[str, Any]:
+    def cell(
+        key: str, unit: str, limit: float | None, is_within: Callable[[float, float], bool]
+    ) -> Cell:
         value = cycle.get(key)
         text = _value(value, 1, unit)
-        if limits is None or not isinstance(value, int | float):
+        if limit is None or not isinstance(value, int | float):
             return Cell(text)
-        return Cell(text, is_within(float(value), limits))
+        return Cell(text, is_within(float(value), limit))
+
+    reach_s_max = None if limits is None else limits.reach_s_max
+    floor_c = None if limits is None else limits.tip_floor_c
 
     return {
         "index": _text(cycle.get("index")),
         "verdict": _text(cycle.get("verdict")),
         "reason": str(cycle.get("reason") or ""),
         "setpoint": _value(cycle.get("setpoint_c"), 1, "°C"),
-        "reach": cell("time_to_setpoint_s", "s", lambda v, at: v <= at.reach_s_max),
-        "tip": cell("tip_min_c", "°C", lambda v, at: v > at.tip_floor_c),
+        "reach": cell("time_to_setpoint_s", "s", reach_s_max, operator.le),
+        "tip": cell("tip_min_c", "°C", floor_c, operator.gt),
         "hold": _value(cycle.get("hold_s"), 1, "s"),
         "band": _band_cell(cycle.get("hold_in_band_fraction")),
-        "thaw": cell("thaw_s", "s", lambda v, at: v <= at.thaw_s_max),
+        "thaw": cell("thaw_s", "s", thaw_s_max, operator.le),
         "gas": _value(cycle.get("gas_used_g"), 2, "g"),
         "truth": _ice(cycle.get("truth"), "no truth"),
         "estimate": _ice(cycle.get("estimate"), "no estimate"),
@@ -170,7 +183,6 @@ def _ice(radii: Any, missing: str) -> dict[str, str]:
 
 def _trip_row(trip: dict[str, Any]) -> dict[str, str]:
     unit = str(trip.get("unit") or "")
-    unit = "°C" if unit == "C" else unit
     return {
         "id": _text(trip.get("id")),
         "text": str(trip.get("text") or ""),
@@ -178,8 +190,9 @@ def _trip_row(trip: dict[str, Any]) -> dict[str, str]:
         "layer": _text(trip.get("layer")),
         "state": _text(trip.get("state")),
         "at": _value(trip.get("at_s"), 2, "s"),
-        "value": _value(trip.get("value"), 2, unit),
-        "limit": _value(trip.get("limit"), 2, unit),
+        # Not every cause is a figure over a limit.
+        "value": _value(trip.get("value"), 2, unit) if unit else DASH,
+        "limit": _value(trip.get("limit"), 2, unit) if unit else DASH,
         "time_to_safe": _value(trip.get("time_to_safe_ms"), 0, "ms"),
         "first": "first cause" if trip.get("first_out") else "",
     }

@@ -26,8 +26,10 @@ _DEVICE_UNITS: Final[dict[Trip, tuple[float, str]]] = {
     Trip.FREEZE_TIMER: (_MILLI, "s"),
     Trip.LEASE: (_MILLI, "s"),
     Trip.BATTERY: (_MILLI, "V"),
+    Trip.INTEGRITY: (1.0, "frames/s"),
+    Trip.MODE_MISMATCH: (1.0, "leases"),
 }
-"""Scale and unit of what a device reports with a trip; others are reported as they come."""
+"""Scale and unit of what a device reports with a trip; others report no figures."""
 
 
 @dataclass(slots=True)
@@ -122,5 +124,5 @@ def shows_safe_state(sample: Sample) -> bool:
 
 def device_notice(trip: Trip, value: int, limit: int) -> TripNotice:
     """Return a trip that the device reported, in engineering units where they are known."""
-    scale, unit = _DEVICE_UNITS.get(trip, (1.0, "device units"))
+    scale, unit = _DEVICE_UNITS.get(trip, (1.0, ""))
     return TripNotice(trip, value * scale, limit * scale, unit)

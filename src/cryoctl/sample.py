@@ -10,16 +10,20 @@ from cryoctl_protocol.messages import Telemetry
 _MILLI: Final = 0.001
 _new_tuple: Final = tuple.__new__
 ALL_SENSORS: Final = sum(Sensor)
+_TIP: Final = int(Sensor.TIP)
 
 
 class Sample(NamedTuple):
-    """What the probe reported at one instant; None is a sensor that it does not have.
+    """What the probe reported at one instant.
+
+    None is a sensor that the probe does not have or that is open. The tip's reading alone stays
+    when its sensor is open: the interlocks count it among the bad samples.
 
     Attributes:
         device_ms: Device clock when the sensors were read.
         state: ``DeviceState`` by the device's account.
         trip: ``Trip`` the device holds, 0 for none.
-        open_circuit: ``Sensor`` bits found open; their readings mean nothing.
+        open_circuit: ``Sensor`` bits found open.
         supply_pressure_bar: Absolute, as is the exhaust's.
         valve: Duty as a fraction, as are the heater's and the warmer's.
         freeze_s: Length of the present or last freeze, counted by the device.
@@ -118,7 +122,8 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         event_count,
     )
     sample: Sample = _new_tuple(Sample, values)  # Half the time of calling Sample.
-    if sensors & ALL_SENSORS == ALL_SENSORS:
+    unread = (ALL_SENSORS & ~sensors) | (open_circuit & ~_TIP)
+    if not unread:
         return sample
-    missing = {name: None for bit, name in _SENSOR_FIELDS if not sensors & bit}
+    missing = {name: None for bit, name in _SENSOR_FIELDS if unread & bit}
     return sample._replace(**missing)  # type: ignore[arg-type]

@@ -108,6 +108,8 @@ class Summary(BaseModel):
     virtual_s: float
     cpu_s: float
     wall_s: float
+    cycles_planned: int = Field(description="By the treatment; those in cycles were begun.")
+    thaw_timeout_s: float = Field(description="Longest thaw by the treatment.")
     cycles: list[CycleSummary]
     trips: list[TripSummary]
     alarms: list[str]

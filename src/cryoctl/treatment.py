@@ -68,7 +68,7 @@ class Thaw(BaseModel):
     mode: Literal["active", "passive"] = Field(
         "passive", description="With the tip heater, or by the warmth of the tissue alone."
     )
-    timeout_s: float = quantity(180.0, unit="s", doc="A thaw that takes longer is a trip.")
+    timeout_s: float = quantity(400.0, unit="s", doc="A thaw that takes longer is a trip.")
 
 
 class Prewarm(BaseModel):

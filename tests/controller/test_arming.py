@@ -134,12 +134,15 @@ def test_a_battery_below_its_limit_blocks(battery_v: float | None, expected: lis
     ("changes", "expected"),
     [
         ({"open_circuit": int(Sensor.TIP)}, ["SR-11"]),
-        ({"open_circuit": int(Sensor.TIP_2)}, []),
+        ({"open_circuit": int(Sensor.TIP_2)}, ["SR-11"]),
+        ({"open_circuit": int(Sensor.SKIN)}, ["SR-17"]),
+        ({"open_circuit": int(Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_FLOW)}, ["SR-18", "SR-20"]),
+        ({"open_circuit": int(Sensor.BATTERY)}, ["SR-36"]),
         ({"tip_temp_c": None}, ["SR-11"]),
         ({"tip_2_temp_c": None}, []),
     ],
 )
-def test_a_tip_sensor_that_is_open_or_missing_blocks(
+def test_a_sensor_that_is_open_blocks_and_so_does_a_missing_tip(
     changes: dict[str, Any], expected: list[str]
 ) -> None:
     assert ids(with_sample(**changes)) == expected

@@ -209,8 +209,9 @@ def test_a_run_is_over_when_the_tip_has_been_warm_for_two_seconds() -> None:
     assert bench.now_s - warm_s == pytest.approx(2.0)
 
 
-def test_a_run_whose_tip_stays_cold_is_over_after_three_minutes() -> None:
-    bench = bench_in(Phase.HOLD)
+def test_a_run_whose_tip_stays_cold_is_over_when_its_thaw_should_have_been() -> None:
+    bench = Bench(a_treatment(thaw={"timeout_s": 180.0}))
+    bench.run_to(Phase.HOLD)
     bench.device.at(bench.now_s + 0.01, "tip_follows", value=False)
     bench.ask(Request.STOP)
     stop_s = bench.now_s

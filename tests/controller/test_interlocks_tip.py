@@ -320,9 +320,50 @@ def test_every_freeze_must_prove_its_cooling_itself() -> None:
 
 
 @pytest.mark.requirement("SR-17")
-def test_an_open_skin_sensor_ends_a_freeze_whatever_it_reads() -> None:
-    sample = a_freezing_sample()._replace(skin_temp_c=20.0, open_circuit=int(Sensor.SKIN))
+def test_a_skin_sensor_that_opens_ends_a_freeze() -> None:
+    sample = a_freezing_sample()._replace(skin_temp_c=None, open_circuit=int(Sensor.SKIN))
 
     trip = Watch().first_trip(sample, within_s=2.0)
 
     assert trip == (0.5, Trip.SKIN_COLD)
+
+
+@pytest.mark.requirement("SR-17")
+def test_a_probe_without_a_skin_sensor_freezes_without_one() -> None:
+    sample = a_freezing_sample(tip_temp_c=-60.0)._replace(skin_temp_c=None)
+
+    assert Watch().see_dithered(sample, for_s=2.0) is None
+
+
+@pytest.mark.requirement("SR-18")
+@pytest.mark.parametrize(
+    ("sensor", "detail"),
+    [
+        (Sensor.SUPPLY_PRESSURE, "supply pressure open"),
+        (Sensor.EXHAUST_PRESSURE, "exhaust pressure open"),
+        (Sensor.EXHAUST_FLOW, "exhaust flow open"),
+    ],
+)
+def test_no_gas_is_let_through_for_longer_than_100_ms_while_pressure_or_flow_cannot_be_seen(
+    sensor: Sensor, detail: str
+) -> None:
+    sample = a_freezing_sample()._replace(open_circuit=int(sensor))
+    watch, resting = Watch(), Watch()
+
+    assert watch.first_trip(sample, within_s=2.0) == (0.1, Trip.SENSOR_OPEN)
+    notice = watch.see(sample)
+    assert notice is not None
+    assert notice.detail == detail
+    at_rest = a_sample(open_circuit=int(sensor))
+    assert resting.first_trip(at_rest, within_s=2.0) is None
+
+
+@pytest.mark.requirement("SR-18")
+def test_a_contact_that_bounces_is_no_open_sensor() -> None:
+    watch = Watch()
+    shut = a_freezing_sample(tip_temp_c=-60.0)
+    opened = shut._replace(open_circuit=int(Sensor.EXHAUST_FLOW))
+
+    for _ in range(20):
+        assert watch.see_dithered(opened, for_s=0.09) is None
+        assert watch.see_dithered(shut, for_s=0.02) is None

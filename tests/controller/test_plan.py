@@ -27,11 +27,11 @@ def test_the_timeline_has_every_phase_with_expected_and_longest_time() -> None:
         PlannedPhase("PREWARM", 0, 0.0, 5.0, 5.0),
         PlannedPhase("COOLING", 1, 5.0, 12.0, 20.0),
         PlannedPhase("HOLD", 1, 17.0, 60.0, 60.0),
-        PlannedPhase("THAWING", 1, 77.0, thaw_s, 180.0),
+        PlannedPhase("THAWING", 1, 77.0, thaw_s, 400.0),
         PlannedPhase("PAUSE", 1, 77.0 + thaw_s, 10.0, 10.0),
         PlannedPhase("COOLING", 2, 87.0 + thaw_s, 12.0, 20.0),
         PlannedPhase("HOLD", 2, 99.0 + thaw_s, 60.0, 60.0),
-        PlannedPhase("THAWING", 2, 159.0 + thaw_s, thaw_s, 180.0),
+        PlannedPhase("THAWING", 2, 159.0 + thaw_s, thaw_s, 400.0),
     )
 
 
@@ -127,8 +127,8 @@ phase      cycle    starts   expected    at most
 PREWARM        -     0.0 s      5.0 s     5.0 s
 COOLING        1     5.0 s     12.0 s    20.0 s
 HOLD           1    17.0 s     60.0 s    60.0 s
-THAWING        1    77.0 s    100.0 s   180.0 s
-whole                         177.0 s    265.0 s
+THAWING        1    77.0 s    100.0 s   400.0 s
+whole                         177.0 s    485.0 s
 
 Tip temperature, planned, not simulated
    +37 C |***

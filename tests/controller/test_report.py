@@ -37,7 +37,7 @@ TRIP: dict[str, Any] = {
     "at_s": 60.0,
     "value": -85.4,
     "limit": -85.0,
-    "unit": "C",
+    "unit": "°C",
     "first_out": True,
     "time_to_safe_ms": 40.0,
     "text": "tip at or below the profile's floor",
@@ -51,6 +51,8 @@ SUMMARY: dict[str, Any] = {
     "gas": "N2O",
     "seed": 7,
     "virtual_s": 323.46,
+    "cycles_planned": 1,
+    "thaw_timeout_s": 300.0,
     "cycles": [CYCLE],
     "trips": [],
     "alarms": [],
@@ -106,6 +108,20 @@ def test_the_verdict_comes_first(run: Recording) -> None:
         "✓ PASS 1 of 1 cycles PASS Every cycle reached its set-point and held it. "
         "Not a medical device."
     )
+
+
+def test_cycles_are_counted_against_the_plan(run: Recording) -> None:
+    html = render_report(run, {**SUMMARY, "verdict": "ABORTED", "cycles_planned": 3})
+
+    assert "1 of 3 cycles PASS" in words(html)
+
+
+def test_a_trip_without_figures_shows_none(run: Recording) -> None:
+    trip = {**TRIP, "unit": "", "value": 0.0, "limit": 0.0, "text": "stopped by the operator"}
+
+    shown = words(render_report(run, {**SUMMARY, "trips": [trip]}))
+
+    assert "stopped by the operator SR-05 host HOLD 60.00 s – – " in shown
 
 
 @pytest.mark.parametrize("verdict", ["NOT_EFFECTIVE", "FAIL", "SAFETY_TRIP", "ABORTED"])
@@ -211,7 +227,7 @@ def test_an_unknown_profile_judges_nothing(run: Recording) -> None:
 
     shown = words(render_report(other, SUMMARY))
 
-    assert "Limit – ≥ 90% – –" in shown
+    assert "Limit – ≥ 90% – ≤ 300 s" in shown
     assert "20.0 s 60.0 s 90.0% ✓ −61.2 °C 24.0 s" in shown
 
 

@@ -46,7 +46,7 @@ def test_valve_and_supply_must_be_shut(changes: dict[str, Any], safe: bool) -> N
         (Trip.FREEZE_TIMER, 82_000, 82_000, (82.0, 82.0, "s")),
         (Trip.LEASE, 0, 300, (0.0, 0.3, "s")),
         (Trip.BATTERY, 3_100, 3_300, (3.1, 3.3, "V")),
-        (Trip.INTEGRITY, 6, 5, (6.0, 5.0, "device units")),
+        (Trip.INTEGRITY, 6, 5, (6.0, 5.0, "frames/s")),
     ],
 )
 def test_a_devices_figures_come_in_engineering_units(

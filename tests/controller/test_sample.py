@@ -12,7 +12,7 @@ WIRE = Telemetry(
     device_ms=123_456,
     state=DeviceState.FREEZE,
     trip=Trip.NONE,
-    open_circuit=Sensor.SKIN,
+    open_circuit=0,
     tip_mdegc=-60_125,
     tip_2_mdegc=-58_000,
     skin_mdegc=31_500,
@@ -45,7 +45,7 @@ def test_every_field_has_its_unit() -> None:
             "device_ms": 123_456,
             "state": 6,
             "trip": 0,
-            "open_circuit": 4,
+            "open_circuit": 0,
             "tip_temp_c": -60.125,
             "tip_2_temp_c": -58.0,
             "skin_temp_c": 31.5,
@@ -92,6 +92,33 @@ def test_a_sensor_the_device_lacks_reads_none_and_the_others_stay(
     sample = to_sample(WIRE, EVERY_SENSOR & ~sensor)
 
     assert sample == whole._replace(**{name: None})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sensor", "name"),
+    [
+        (Sensor.TIP_2, "tip_2_temp_c"),
+        (Sensor.SKIN, "skin_temp_c"),
+        (Sensor.SUPPLY_PRESSURE, "supply_pressure_bar"),
+        (Sensor.EXHAUST_PRESSURE, "exhaust_pressure_bar"),
+        (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
+        (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
+        (Sensor.BATTERY, "battery_v"),
+    ],
+)
+def test_what_an_open_sensor_reads_is_not_believed(sensor: Sensor, name: str) -> None:
+    wire = WIRE._replace(open_circuit=int(sensor))
+
+    sample = to_sample(wire, EVERY_SENSOR)
+
+    whole = to_sample(WIRE, EVERY_SENSOR)
+    assert sample == whole._replace(**{"open_circuit": int(sensor), name: None})  # type: ignore[arg-type]
+
+
+def test_an_open_tip_keeps_its_reading_for_the_interlocks_to_judge() -> None:
+    sample = to_sample(WIRE._replace(open_circuit=int(Sensor.TIP)), EVERY_SENSOR)
+
+    assert sample.tip_temp_c == pytest.approx(-60.125)
 
 
 def test_a_device_without_sensors_still_tells_its_state_and_outputs() -> None:

@@ -83,6 +83,8 @@ def summarised(bench: Bench, **changes: Any) -> Summary:
         "virtual_s": bench.now_s,
         "cpu_s": 0.1,
         "wall_s": 0.1,
+        "cycles_planned": controller.treatment.cycles.count,
+        "thaw_timeout_s": controller.treatment.thaw.timeout_s,
         "cycles": [cycle_summary(cycle, TRUTH) for cycle in controller.cycles],
         "trips": [trip_summary(trip) for trip in controller.trips],
         "alarms": controller.alarms,

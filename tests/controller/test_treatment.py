@@ -64,7 +64,7 @@ def test_a_file_gives_what_it_says_and_defaults_for_the_rest() -> None:
             count=3, setpoint_c=-60.0, hold_s=60.0, pause_s=10.0, on_not_effective="stop"
         ),
     )
-    assert (treatment.thaw.mode, treatment.thaw.timeout_s) == ("passive", 180.0)
+    assert (treatment.thaw.mode, treatment.thaw.timeout_s) == ("passive", 400.0)
     assert treatment.prewarm.duration_s == 5.0
 
 
@@ -134,7 +134,7 @@ def test_all_mistakes_are_reported_at_once_limits_included() -> None:
         f"t.toml:7: cycles.setpoint_c: {SR_06_MESSAGE}\n    setpoint_c = -84.0\n"
         't.toml:10: thaw.mode: "activ" is not known '
         '(allowed: "active" or "passive"; did you mean "active"?)\n    mode = "activ"\n'
-        "t.toml:11: thaw.timeout_s: 9 s is out of range (allowed: 10 to 300 s)\n"
+        "t.toml:11: thaw.timeout_s: 9 s is out of range (allowed: 10 to 600 s)\n"
         "    timeout_s = 9"
     )
 
@@ -238,7 +238,7 @@ def test_reach_and_hold_together_stay_within_one_freeze() -> None:
     ("lines", "expected"),
     [
         ("[thaw]\ntimeout_s = 180\n", None),
-        ("[thaw]\ntimeout_s = 300.1\n", "300.1 s is out of range (allowed: 10 to 300 s)"),
+        ("[thaw]\ntimeout_s = 600.1\n", "600.1 s is out of range (allowed: 10 to 600 s)"),
         ("[prewarm]\nduration_s = 120\n", None),
         ("[prewarm]\nduration_s = 120.1\n", "120.1 s is out of range (allowed: 0 to 120 s)"),
         ("[prewarm]\nduration_s = -1\n", "-1 s is out of range (allowed: 0 to 120 s)"),
@@ -271,7 +271,7 @@ def test_settings_change_the_treatment_and_are_named_as_origin() -> None:
         ValueOrigin("cycles.pause_s", "10.0", "default"),
         ValueOrigin("cycles.on_not_effective", '"stop"', "default"),
         ValueOrigin("thaw.mode", '"active"', "--set thaw.mode=active"),
-        ValueOrigin("thaw.timeout_s", "180.0", "default"),
+        ValueOrigin("thaw.timeout_s", "400.0", "default"),
         ValueOrigin("prewarm.duration_s", "5.0", "default"),
     ]
 

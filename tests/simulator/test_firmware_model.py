@@ -232,6 +232,8 @@ def test_a_thaw_without_an_owner_ends_latched_so_that_the_next_controller_finds_
         ({"supply_mbar": 62_000}, A.ACCEPTED),
         ({"supply_mbar": 62_001}, A.PRESSURE),
         ({"open_circuit": int(Sensor.SUPPLY_PRESSURE)}, A.SENSOR),
+        ({"open_circuit": int(Sensor.EXHAUST_PRESSURE)}, A.SENSOR),
+        ({"open_circuit": int(Sensor.EXHAUST_FLOW)}, A.SENSOR),
         ({"open_circuit": int(Sensor.TIP)}, A.SENSOR),
     ],
 )

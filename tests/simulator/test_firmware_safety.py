@@ -10,8 +10,14 @@ import pytest
 
 from cryoctl_protocol.codes import DeviceState, HostMode, Op, Sensor, ThawMode, Trip
 from cryoctl_protocol.framing import wrap
+from cryoctl_protocol.profile import control_table, load_profile
 from cryoctl_simulator import firmware_model, firmware_safety, firmware_sensing
-from cryoctl_simulator.firmware_config import FirmwareConfig, saturation_mdegc
+from cryoctl_simulator.firmware_config import (
+    ALL_SENSORS,
+    ControlTable,
+    FirmwareConfig,
+    saturation_mdegc,
+)
 from cryoctl_simulator.firmware_safety import find_trip, outputs_overlap, valve_is_stuck
 from cryoctl_simulator.firmware_sensing import is_cooled, observe
 from cryoctl_simulator.firmware_state import FirmwareState
@@ -412,6 +418,35 @@ def test_a_blocked_exhaust_trips(exhaust_mbar: int, ticks: int | None) -> None:
 
 
 @pytest.mark.requirement("SR-18")
+@pytest.mark.parametrize(
+    "sensor", [Sensor.SUPPLY_PRESSURE, Sensor.EXHAUST_PRESSURE, Sensor.EXHAUST_FLOW]
+)
+def test_a_freeze_ends_after_100_ms_in_which_pressure_or_flow_cannot_be_seen(
+    sensor: Sensor,
+) -> None:
+    bench = bench_in(S.FREEZE)
+    bench.readings.open_circuit = int(sensor)
+    bench.tick(9)
+    bench.readings.open_circuit = 0
+    bench.tick()
+    bench.readings.open_circuit = int(sensor)
+    assert ticks_to_trip(bench, 100) == 10
+    assert bench.trip is Trip.SENSOR_OPEN
+
+
+@pytest.mark.requirement("SR-18")
+def test_a_sensor_that_the_probe_does_not_have_cannot_be_open() -> None:
+    probe = FirmwareConfig.shipped("n2o-20g")
+    without = FirmwareConfig.from_profile(
+        load_profile("n2o-20g"),
+        ControlTable.model_validate(control_table("n2o-20g")),
+        sensors=ALL_SENSORS & ~Sensor.EXHAUST_FLOW,
+    )
+    assert probe.limits.guard_sensors & Sensor.EXHAUST_FLOW
+    assert not without.limits.guard_sensors & Sensor.EXHAUST_FLOW
+
+
+@pytest.mark.requirement("SR-18")
 @pytest.mark.parametrize("sensor", [Sensor.SUPPLY_PRESSURE, Sensor.EXHAUST_PRESSURE])
 def test_an_open_pressure_sensor_raises_no_pressure_trip(sensor: Sensor) -> None:
     bench = connected()
@@ -540,6 +575,7 @@ def test_the_most_dangerous_cause_is_named_first() -> None:
         overpressure_ticks=3,
         flow_stuck_ticks=3,
         exhaust_ticks=3,
+        guards_open_ticks=10,
         driving=True,
         valve_shut_ms=2_310,
         heating=True,
@@ -562,6 +598,7 @@ def test_the_most_dangerous_cause_is_named_first() -> None:
         (Trip.EXHAUST_BLOCKED, {"exhaust_ticks": 2}),
         (Trip.LEASE, {"lease_left_ms": 1}),
         (Trip.INTEGRITY, {"frames_rejected": 5}),
+        (Trip.SENSOR_OPEN, {"guards_open_ticks": 9}),
         (Trip.FREEZE_TIMER, {"freeze_ms": 180_000}),
         (Trip.LEAK, {"leak_ms": 999}),
         (Trip.BATTERY, {"battery_low_ms": 99}),
