@@ -1,12 +1,13 @@
-"""The seams at which controller, simulator and rigs meet: links, peers, faults, truth."""
+"""The seams at which controller, simulator and rigs meet: links, peers, faults."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
+
+from cryoctl_protocol.truth import TruthSource
 
 LINK_GROUP = "cryoctl.links"
 
@@ -70,31 +71,12 @@ class FrameLink(Protocol):
         ...
 
 
-class TruthSample(NamedTuple):
-    """What is really so in the simulated plant; no controller may read it."""
+class FaultNote(NamedTuple):
+    """What became of a fault that was asked for; None is a moment that has not come."""
 
-    tip_temp_c: float
-    saturation_temp_c: float
-    ice_radius_mm: float
-    radius_minus20_mm: float
-    ice_volume_mm3: float
-    liquid_g: float
-    vented_g: float
-    exhaust_pressure_bar: float
-    cartridge_temp_c: float
-    skin_temp_c: float
-    heat_w: float
-
-
-TruthSink = Callable[[TruthSample, float], None]
-
-
-class TruthSource(Protocol):
-    """Plant truth of a simulator, for recordings and verdict-free comparison."""
-
-    def subscribe(self, sink: TruthSink) -> None:
-        """Have ``sink(sample, now_s)`` called at 10 Hz of plant time."""
-        ...
+    fault: str
+    began_s: float | None
+    ended_s: float | None
 
 
 class FaultPort(Protocol):
@@ -102,6 +84,10 @@ class FaultPort(Protocol):
 
     def inject(self, fault: str) -> None:
         """Schedule ``ID@WHEN`` (such as ``tc_open@12s``); raises ValueError with a clear text."""
+        ...
+
+    def history(self) -> list[FaultNote]:
+        """Return every fault asked for so far, in that order."""
         ...
 
 

@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Final
 
 from cryoctl_protocol.codes import DeviceState
-from cryoctl_protocol.peer import TruthSink
+from cryoctl_protocol.peer import FaultNote
+from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
 from cryoctl_simulator.faults import BABBLE_TICKS, LinkEffect
 from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
@@ -106,6 +107,10 @@ class SimulatedDevice:
     def inject(self, fault: str) -> None:
         """Schedule ``ID@WHEN[:DURATION]``; raises ValueError with a clear text."""
         self._faults.inject(fault, self._state())
+
+    def history(self) -> list[FaultNote]:
+        """Return every fault asked for, in that order, and what became of it."""
+        return self._faults.history(TICKS_PER_S)
 
     # -- power -----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.peer import FaultNote
 from cryoctl_simulator.faults import Held, Injection, LinkEffect, Moment, parse_fault
 from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.instruments import Readings
@@ -20,12 +21,14 @@ class Scheduled:
     Attributes:
         due_tick: When it begins, once that is known.
         began_tick: When it began; None while it waits.
+        ended_tick: When it was over; None before that.
     """
 
     text: str
     injection: Injection
     due_tick: int | None = None
     began_tick: int | None = None
+    ended_tick: int | None = None
     held: Held = field(default_factory=Held)
 
 
@@ -34,6 +37,7 @@ class FaultSchedule:
 
     def __init__(self) -> None:
         self.is_busy = False
+        self._asked: list[Scheduled] = []
         self._items: list[Scheduled] = []
         self._last_state: int = DeviceState.IDLE
 
@@ -45,8 +49,20 @@ class FaultSchedule:
             item.due_tick = injection.ticks
         if not self.is_busy:
             self._last_state = state
+        self._asked.append(item)
         self._items.append(item)
         self.is_busy = True
+
+    def history(self, ticks_per_s: int) -> list[FaultNote]:
+        """Return every fault asked for, in that order, and what became of it."""
+
+        def seconds(tick: int | None) -> float | None:
+            return None if tick is None else tick / ticks_per_s
+
+        return [
+            FaultNote(item.text, seconds(item.began_tick), seconds(item.ended_tick))
+            for item in self._asked
+        ]
 
     def move(self, tick: int, state: int, plant: Plant) -> None:
         """Begin and end what is due at ``tick``; ``state`` is the firmware's."""
@@ -55,6 +71,7 @@ class FaultSchedule:
                 self._watch(item, tick, state, plant)
         for item in [item for item in self._items if _is_over(item, tick)]:
             self._items.remove(item)
+            item.ended_tick = tick
             if item.injection.fault.end is not None:
                 item.injection.fault.end(plant)
         self._last_state = state

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from math import exp, pi
 from typing import Any, Final
 
-from cryoctl_protocol.peer import TruthSample
+from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.battery import Battery
 from cryoctl_simulator.gas_path import GasPath
 from cryoctl_simulator.plant_parameters import PlantParameters

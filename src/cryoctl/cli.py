@@ -14,11 +14,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from cryoctl import __version__
-
-EXIT_USAGE: Final = 2
-EXIT_LINK: Final = 3
-EXIT_INTERNAL: Final = 4
-EXIT_INTERRUPTED: Final = 130
+from cryoctl.exit_codes import EXIT_INTERRUPTED, EXIT_LINK, EXIT_SAFETY, EXIT_USAGE
 
 
 class LazyCommand(NamedTuple):
@@ -119,4 +115,4 @@ def _explain(error: Exception) -> int:
         return EXIT_USAGE
     traceback.print_exception(error)
     click.echo("cryoctl: internal error; the lines above help to find it", err=True)
-    return EXIT_INTERNAL
+    return EXIT_SAFETY

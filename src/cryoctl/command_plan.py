@@ -30,6 +30,8 @@ def plan(
 
     Exits with 1 if the plan would not be armed.
     """
+    if treatment is not None and profile is not None:
+        raise click.UsageError("--profile is for a plan without a file; a TREATMENT names its own")
     chosen = choose_treatment(treatment, settings, profile)
     made = make_plan(chosen.treatment, load_profile(chosen.treatment.profile).limits, cartridge_g)
     if wants_json:

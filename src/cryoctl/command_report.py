@@ -17,6 +17,8 @@ from cryoctl.report import render_report
 @click.option("--picture", type=click.Path(path_type=Path), help="Write only the plot, as SVG.")
 def report(recording: Path, out: Path | None, picture: Path | None) -> None:
     """Make one self-contained HTML file from a RECORDING (run.mcap)."""
+    if out is not None and picture is not None:
+        raise click.UsageError("give --out for the report or --picture for the plot, not both")
     loaded = load_recording(recording)
     if picture is not None:
         picture.write_text(cycle_svg(loaded, title="Freeze/thaw cycles"), encoding="utf-8")

@@ -18,11 +18,14 @@ from cryoctl.progress import make_progress
 from cryoctl.recording import load_recording
 from cryoctl.report import render_report
 from cryoctl.run import RunOptions, run_treatment
+from cryoctl.stop_signals import StopSignals
 from cryoctl.vendor import load_vendor_table
 from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_protocol.profile import profile_names
 
 DEFAULT_SEED: Final = 1
+SPEED_MIN: Final = 0.1
+"""Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
 SPEED_MAX: Final = 1000.0
 
 
@@ -41,8 +44,12 @@ class Speed(click.ParamType[float | None]):
             speed = float(str(value).removesuffix("x"))
         except ValueError:
             speed = 0.0
-        if not 0.0 < speed <= SPEED_MAX:
-            self.fail(f"{value!r} is neither max nor a factor from 0 to {SPEED_MAX:g}", param, ctx)
+        if not SPEED_MIN <= speed <= SPEED_MAX:
+            self.fail(
+                f"{value!r} is neither max nor a factor from {SPEED_MIN:g} to {SPEED_MAX:g}",
+                param,
+                ctx,
+            )
         return speed
 
 
@@ -108,6 +115,8 @@ def run(
     effective or failed, 2 usage or file, 3 device or link, 4 safety trip, 130 interrupted.
     """
     if cycles is not None:
+        if any(setting.partition("=")[0].strip() == "cycles.count" for setting in settings):
+            raise click.UsageError("--cycles and --set cycles.count say the same; give one of them")
         settings = (*settings, f"cycles.count={cycles}")
     url = DeviceUrl.parse(device)
     named = url.path if url.path in profile_names() else None
@@ -127,16 +136,22 @@ def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
     )
+    with StopSignals() as signals:
+        return _carry_out(options, signals, wants_json=wants_json)
+
+
+def _carry_out(options: RunOptions, signals: StopSignals, *, wants_json: bool) -> int:
+    """Run, write summary and report, print how it went; return the exit code."""
+    folder = options.folder
     stream: IO[str] = sys.stderr if wants_json else sys.stdout
     with make_progress(stream) as progress:
-        result = run_treatment(options, progress)
-    summary = result.summary
+        summary = run_treatment(options, signals, progress)
     text = summary.model_dump_json(indent=2)
     report = folder / "report.html"
     unwritten = False
     try:
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-        page = render_report(load_recording(result.recording), summary.model_dump(mode="json"))
+        page = render_report(load_recording(folder / "run.mcap"), summary.model_dump(mode="json"))
         report.write_text(page, encoding="utf-8")
     except OSError as error:
         # The verdict is known and is told; only its papers are missing.

@@ -10,6 +10,8 @@ from cryoctl_protocol.codes import TRIP_RULES, Trip
 
 HOLD_FRACTION_MIN: Final = 0.90  # SR-13: share of the hold that must lie in the band.
 
+FULLY_OPEN: Final = 0.99  # Duty
+
 
 class Verdict(StrEnum):
     """How a cycle or a run ended."""
@@ -87,14 +89,21 @@ class CycleRecord:
         self.verdict = Verdict.ABORTED if stopped else Verdict.SAFETY_TRIP
         self.reason = TRIP_RULES[trip].text
 
-    def judge_freeze(self) -> None:
-        """Set the verdict that the freeze earned by SR-13; a trip later overrules it."""
+    def judge_freeze(self, *, valve: float) -> None:
+        """Set the verdict that the freeze earned by SR-13; a trip later overrules it.
+
+        Args:
+            valve: Duty at its end: a band that was missed with the valve open wants for cold.
+        """
         if self.reached_s is None:
-            self.verdict = Verdict.NOT_EFFECTIVE
-            self.reason = self.reason or "set-point band not reached in time"
+            missed = "set-point band not reached in time"
         elif self.hold_in_band_fraction < HOLD_FRACTION_MIN:
-            self.verdict = Verdict.NOT_EFFECTIVE
-            self.reason = self.reason or "set-point band held for less than 90 % of the hold"
+            missed = "set-point band held for less than 90 % of the hold"
         else:
             self.verdict = Verdict.PASS
             self.reason = ""
+            return
+        self.verdict = Verdict.NOT_EFFECTIVE
+        if valve >= FULLY_OPEN:
+            missed += ", the valve fully open: gas used up, a blockage or too much heat"
+        self.reason = self.reason or missed

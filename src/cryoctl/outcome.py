@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from cryoctl.summary import CycleSummary, Summary
+from cryoctl.summary import CycleSummary, FaultSummary, Summary
 
 _GREEN, _RED, _YELLOW = "32", "31", "33"
 _COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
@@ -39,6 +39,9 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
         )
         seen = f": {trip.value:g} against {trip.limit:g} {trip.unit}" if trip.unit else ""
         lines.append(f"    {trip.text}{seen}; {safe}")
+    lines += [f"fault {fault.fault}: {_fault_text(fault)}" for fault in summary.faults]
+    if summary.frames_lost or summary.frames_rejected:
+        lines.append(f"link: {summary.frames_lost} frames lost, {summary.frames_rejected} rejected")
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
@@ -60,6 +63,13 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
         "",
     ]
     return "\n".join(lines)
+
+
+def _fault_text(fault: FaultSummary) -> str:
+    if fault.began_s is None:
+        return "its moment never came"
+    ended = "stayed" if fault.ended_s is None else f"until {fault.ended_s:.2f} s"
+    return f"from {fault.began_s:.2f} s, {ended}"
 
 
 def _cycle_row(cycle: CycleSummary, *, colour: bool) -> str:

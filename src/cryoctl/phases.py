@@ -199,7 +199,7 @@ def end_freeze(c: Controller, trigger: Trigger, now_s: float) -> None:
     """Judge the freeze and have the probe thaw."""
     record = c.cycles[-1]
     record.freeze_ended_s = now_s
-    record.judge_freeze()
+    record.judge_freeze(valve=0.0 if c.sample is None else c.sample.valve)
     if record.verdict is Verdict.NOT_EFFECTIVE:
         c.journal.alarm("NOT_EFFECTIVE", now_s, cycle=record.index, reason=record.reason)
     c.measures.begin_thaw()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryoctl.recorder import Recorder
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
-from cryoctl_protocol.peer import TruthSample
+from cryoctl_protocol.truth import TruthSample
 
 QUEUE_SIZE: Final = 4096
 """Records; about 20 s of a treatment, twice the longest stall that SR-33 names."""
@@ -79,22 +79,26 @@ class QueuedRecorder:
         """Record an event."""
         self._put(self._recorder.event, event)
 
-    def stop(self, summary_json: str, timeout_s: float) -> bool:
-        """Write what waits and close the recorder; False if that failed or took too long."""
+    def drain(self, timeout_s: float) -> None:
+        """Write what waits; nothing more is taken. ``failure`` then tells how that went."""
         try:
             self._queue.put(None, timeout=timeout_s)
         except queue.Full:
-            return self._give_up(timeout_s)
+            self._give_up(timeout_s)
+            return
         self._thread.join(timeout_s)
         if self._thread.is_alive():
-            return self._give_up(timeout_s)
+            self._give_up(timeout_s)
+            return
         self._tell(self._refused)
-        self._recorder.close(summary_json)
-        return not self._recorder.failure
 
-    def _give_up(self, timeout_s: float) -> bool:
+    def close(self, summary_json: str) -> None:
+        """Close the recorder, after ``drain``; a disk that took nothing then is left alone."""
+        if not self._stalled:
+            self._recorder.close(summary_json)
+
+    def _give_up(self, timeout_s: float) -> None:
         self._stalled = f"recording failed: the disk took nothing for {timeout_s:g} s"
-        return False
 
     def _put(self, write: Callable[..., None], *arguments: Any) -> None:
         try:

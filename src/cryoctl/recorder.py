@@ -18,7 +18,7 @@ from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.vendor import VendorTable
 from cryoctl_protocol.messages import PROTOCOL_MAJOR, PROTOCOL_MINOR
-from cryoctl_protocol.peer import TruthSample
+from cryoctl_protocol.truth import TruthSample
 
 TELEMETRY: Final = "/telemetry"
 CONTROL: Final = "/control"

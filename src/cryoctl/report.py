@@ -81,6 +81,7 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
         missing=[
             _missing_text(row) for row in _list(summary, "not_provided") if isinstance(row, dict)
         ],
+        faults=[_fault_row(row) for row in _list(summary, "faults") if isinstance(row, dict)],
         alarms=[_text(alarm) for alarm in _list(summary, "alarms")],
         events=[_event_row(event) for event in recording.events[:EVENTS_SHOWN_MAX]],
         events_left=max(0, len(recording.events) - EVENTS_SHOWN_MAX),
@@ -114,6 +115,8 @@ def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[s
     yield "cryoctl", _text(about.get("cryoctl"))
     yield "Python", _text(about.get("python"))
     yield "Protocol", f"{_text(about.get('protocol'))}, table {_text(about.get('schema_hash'))}"
+    yield "Frames lost", _text(summary.get("frames_lost"))
+    yield "Frames rejected", _text(summary.get("frames_rejected"))
     yield "Recording", _text(summary.get("recording") or recording.source)
 
 
@@ -196,6 +199,16 @@ def _trip_row(trip: dict[str, Any]) -> dict[str, str]:
         "time_to_safe": _value(trip.get("time_to_safe_ms"), 0, "ms"),
         "first": "first cause" if trip.get("first_out") else "",
     }
+
+
+def _fault_row(fault: dict[str, Any]) -> tuple[str, str, str]:
+    began = fault.get("began_s")
+    ended = _value(fault.get("ended_s"), 2, "s")
+    return (
+        _text(fault.get("fault")),
+        "its moment never came" if began is None else _value(began, 2, "s"),
+        DASH if began is None else ended if ended != DASH else "stayed",
+    )
 
 
 def _event_row(event: dict[str, Any]) -> tuple[str, str, str]:

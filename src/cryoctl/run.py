@@ -6,28 +6,26 @@ import asyncio
 import gc
 import platform
 import secrets
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from cryoctl import __version__
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
+from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
+from cryoctl.stop_signals import StopSignals
 from cryoctl.summary import (
-    EXIT_FAIL,
-    EXIT_LINK,
-    EXIT_PASS,
     Summary,
     cycle_summary,
     exit_code,
+    fault_summary,
     not_provided_summary,
     trip_summary,
 )
@@ -37,21 +35,18 @@ from cryoctl.vendor import VendorTable
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
-from cryoctl_protocol.peer import DeviceUrl, LinkError, Opened, TruthSample, open_device
+from cryoctl_protocol.peer import DeviceUrl, LinkError, Opened, open_device
 from cryoctl_protocol.profile import Profile, load_profile
+from cryoctl_protocol.truth import TruthSample
 
 FLUSH_S: Final = 0.05
 FLUSH_UNPACED_S: Final = 10.0
 """At full speed this much virtual time passes within about 20 ms of the wall's."""
 RECORDER_STOP_S: Final = 10.0
 """SR-33: the longest a blocked disk may keep a finished run from ending."""
-_STOP_SIGNALS: Final = tuple(
-    int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
 RUN_S_MAX: Final = 24 * 3600.0
 
 Progress = Callable[[Controller, float], None]
-Shell = LockStep | Supervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +76,6 @@ class RunOptions:
     bench_waiver: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What a run leaves."""
-
-    summary: Summary
-    recording: Path
-    problem: str
-    """What went wrong outside the treatment (a missed speed); empty if nothing did."""
-
-
 class _TruthLog:
     """Keeps plant truth by time, to be looked up after the verdict."""
 
@@ -110,7 +95,9 @@ class _TruthLog:
         return found
 
 
-def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> RunResult:
+def run_treatment(
+    options: RunOptions, signals: StopSignals, on_progress: Progress | None = None
+) -> Summary:
     """Drive ``options.treatment`` on its device until it has ended, safe.
 
     Raises:
@@ -130,14 +117,15 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, _settings(options), recorder)
-        now_s, problem = _drive(controller, opened, options.speed, on_progress)
-        lost = recorder.failure
-        code = EXIT_LINK if problem else exit_code(controller)
+        now_s, problem = _drive(controller, opened, options.speed, signals, on_progress)
+        if isinstance(recorder, QueuedRecorder):
+            recorder.drain(RECORDER_STOP_S)
+        treatment, session = options.treatment, controller.session
         summary = Summary(
             cryoctl=__version__,
             verdict=controller.verdict,
-            failure=controller.failure or problem or lost,
-            treatment=options.treatment.name,
+            failure=controller.failure or problem,
+            treatment=treatment.name,
             device=str(options.device),
             profile=profile.probe.id,
             gas=profile.probe.gas,
@@ -145,18 +133,37 @@ def run_treatment(options: RunOptions, on_progress: Progress | None = None) -> R
             virtual_s=round(now_s, 3),
             cpu_s=round(cpu_s() - started_cpu_s, 3),
             wall_s=round(monotonic_s() - started_s, 3),
-            cycles_planned=options.treatment.cycles.count,
-            thaw_timeout_s=options.treatment.thaw.timeout_s,
+            cycles_planned=treatment.cycles.count,
+            thaw_timeout_s=treatment.thaw.timeout_s,
             cycles=[cycle_summary(c, truth.at(c.freeze_ended_s)) for c in controller.cycles],
             trips=[trip_summary(trip) for trip in controller.trips],
             alarms=controller.alarms,
+            faults=[fault_summary(note) for note in opened.faults.history()]
+            if opened.faults is not None
+            else [],
+            frames_lost=session.lost_frames,
+            frames_rejected=session.rejects.total(),
             recording=str(path),
             events_sha256=controller.events_sha256,
             not_provided=not_provided_summary(controller),
-            exit_code=code or (EXIT_FAIL if lost else EXIT_PASS),
+            exit_code=EXIT_LINK if problem else exit_code(controller),
         )
-        _close(recorder, summary)
-    return RunResult(summary, path, problem)
+        summary = _with_recording(summary, recorder)
+        recorder.close(summary.model_dump_json())
+    return _with_recording(summary, recorder)
+
+
+def _with_recording(summary: Summary, recorder: Recorder | QueuedRecorder) -> Summary:
+    """Return a summary that says if the recording has failed; such a run is no success."""
+    lost = recorder.failure
+    if not lost:
+        return summary
+    return summary.model_copy(
+        update={
+            "failure": summary.failure or lost,
+            "exit_code": summary.exit_code or EXIT_FAIL,
+        }
+    )
 
 
 def _recorder(
@@ -171,14 +178,6 @@ def _recorder(
         vendor=options.vendor,
     )
     return QueuedRecorder(recorder) if paced else recorder
-
-
-def _close(recorder: Recorder | QueuedRecorder, summary: Summary) -> None:
-    text = summary.model_dump_json()
-    if isinstance(recorder, QueuedRecorder):
-        recorder.stop(text, RECORDER_STOP_S)
-    else:
-        recorder.close(text)
 
 
 def _settings(options: RunOptions) -> Settings:
@@ -213,7 +212,11 @@ def _metadata(options: RunOptions, profile: Profile, opened: Opened) -> dict[str
 
 
 def _drive(
-    controller: Controller, opened: Opened, speed: float | None, on_progress: Progress | None
+    controller: Controller,
+    opened: Opened,
+    speed: float | None,
+    signals: StopSignals,
+    on_progress: Progress | None,
 ) -> tuple[float, str]:
     """Run the shell that the speed asks for; return the virtual time and what went wrong."""
     assert opened.peer is not None
@@ -229,57 +232,40 @@ def _drive(
         except OSError:
             show = None  # Nobody reads any more; that is no reason to end a treatment.
 
+    operator = AutomaticOperator()
     if speed is None:
-        lockstep = LockStep(controller, opened.peer, AutomaticOperator(), on_tick)
-        with _stop_on_signals(lockstep), no_collector():
+        lockstep = LockStep(controller, opened.peer, operator, on_tick)
+        signals.attach(lockstep)
+        with no_collector():
             lockstep.run(until_s=RUN_S_MAX)
         return lockstep.now_s, ""
-    return _drive_paced(controller, opened, Pacer(speed), on_tick)
+    supervisor = Supervisor(controller, PeerLink(opened.peer), operator, on_tick)
+    signals.attach(supervisor)
+    return _drive_paced(supervisor, Pacer(speed))
 
 
-def _drive_paced(
-    controller: Controller, opened: Opened, pacer: Pacer, on_tick: Callable[[float], None]
-) -> tuple[float, str]:
-    assert opened.peer is not None
-    supervisor = Supervisor(controller, PeerLink(opened.peer), AutomaticOperator(), on_tick)
-    problem = ""
+def _drive_paced(supervisor: Supervisor, pacer: Pacer) -> tuple[float, str]:
+    missed = ""
 
     def pace(now_s: float) -> None:
-        nonlocal problem
-        if problem:
-            return  # Already stopping: the probe is made safe as fast as the machine can.
+        nonlocal missed
+        if missed or supervisor.stopping:
+            return  # From here on the probe is made safe as fast as the machine can.
         try:
             pacer.wait_until(now_s)
         except SpeedMissedError as error:
-            problem = str(error)
-            supervisor.request_stop()
+            missed = str(error)
+            supervisor.give_up(missed)
 
     loop = VirtualTimeLoop(pace)
-    with _stop_on_signals(supervisor), asyncio.Runner(loop_factory=lambda: loop) as runner:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(supervisor.run(until_s=RUN_S_MAX))
-    if not problem:
+    if not (missed or supervisor.stopping):
         try:
             pacer.judge(loop.time())
         except SpeedMissedError as error:
-            problem = str(error)
-    return loop.time(), problem
-
-
-@contextmanager
-def _stop_on_signals(shell: Shell) -> Iterator[None]:
-    """Have Ctrl-C and SIGTERM request STOP; the run then ends by itself, safe."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        shell.request_stop()
-
-    previous: dict[int, Any] = {}
-    try:
-        for number in _STOP_SIGNALS:
-            previous[number] = signal.signal(number, stop)
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+            missed = str(error)
+    return loop.time(), missed
 
 
 @contextmanager

@@ -8,17 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cryoctl.core import Controller
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl.exit_codes import (
+    EXIT_FAIL,
+    EXIT_INTERRUPTED,
+    EXIT_LINK,
+    EXIT_PASS,
+    EXIT_SAFETY,
+)
 from cryoctl.provision import not_provided
 from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
-from cryoctl_protocol.peer import TruthSample
-
-EXIT_PASS: Final = 0
-EXIT_FAIL: Final = 1
-EXIT_USAGE: Final = 2
-EXIT_LINK: Final = 3
-EXIT_SAFETY: Final = 4
-EXIT_INTERRUPTED: Final = 130
+from cryoctl_protocol.peer import FaultNote
+from cryoctl_protocol.truth import TruthSample
 
 _LINK_TRIPS: Final = frozenset({Trip.LINK, Trip.INTEGRITY, Trip.LEASE, Trip.DEVICE_RESTART})
 _MODEL: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -80,6 +81,16 @@ class TripSummary(BaseModel):
     text: str
 
 
+class FaultSummary(BaseModel):
+    """One fault that was asked for."""
+
+    model_config = _MODEL
+
+    fault: str = Field(description="As it was asked for.")
+    began_s: float | None = Field(description="null: its moment never came.")
+    ended_s: float | None = Field(description="null: it stayed.")
+
+
 class NotProvided(BaseModel):
     """Something that the device does not have."""
 
@@ -113,6 +124,9 @@ class Summary(BaseModel):
     cycles: list[CycleSummary]
     trips: list[TripSummary]
     alarms: list[str]
+    faults: list[FaultSummary] = Field(description="Asked for, in that order; simulator only.")
+    frames_lost: int = Field(description="By gaps in the device's numbering.")
+    frames_rejected: int = Field(description="Damaged, repeated or forged.")
     not_provided: list[NotProvided] = Field(
         description="What the device does not have, with the requirements that rest on it."
     )
@@ -184,6 +198,11 @@ def trip_summary(record: TripRecord) -> TripSummary:
             "text": f"{rule.text}: {detail}" if detail else rule.text,
         }
     )
+
+
+def fault_summary(note: FaultNote) -> FaultSummary:
+    """Return one fault's row."""
+    return FaultSummary(fault=note.fault, began_s=note.began_s, ended_s=note.ended_s)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

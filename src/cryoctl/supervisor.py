@@ -73,11 +73,17 @@ class Supervisor:
         self._operator = operator
         self._on_tick = on_tick
         self._stop_wanted = False
-        self._stopping = False
+        self._why_given_up = ""
+        self.stopping = False
+        """True once STOP was requested: what is left is to see the probe safe."""
 
     def request_stop(self) -> None:
         """Have STOP requested at the next tick; safe to call from a signal handler."""
         self._stop_wanted = True
+
+    def give_up(self, why: str) -> None:
+        """Have the run end at the next tick, with a STOP, because it cannot go on as asked."""
+        self._why_given_up = why
 
     async def run(self, *, until_s: float) -> None:
         """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
@@ -117,7 +123,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         count = round(loop.time() / TICK_S)
         while not self.controller.finished and loop.time() < until_s:
-            if self._stopping and self.controller.made_safe:
+            if self.stopping and self.controller.made_safe:
                 return  # The probe thaws by itself; nobody has to wait for it.
             count += 1
             await sleep_until(count * TICK_S + TICK_OFFSET_S)
@@ -126,8 +132,11 @@ class Supervisor:
             now_s = loop.time()
             if self._stop_wanted:
                 self._stop_wanted = False
-                self._stopping = True
+                self.stopping = True
                 self.controller.request(Request.STOP, now_s)
+            if self._why_given_up:
+                self.controller.fail(self._why_given_up, now_s, link=True)
+                return
             self.controller.tick(now_s)
             self._operator.act(self.controller, now_s)
             if self._on_tick is not None:

@@ -31,7 +31,7 @@ def test_nine_tenths_of_the_planned_hold_must_lie_in_the_band(
 ) -> None:
     record = a_cycle(reached_s=18.0, in_band_s=in_band_s, freeze_ended_s=78.0)
 
-    record.judge_freeze()
+    record.judge_freeze(valve=0.7)
 
     assert (record.verdict, record.reason) == (verdict, reason)
 
@@ -40,18 +40,29 @@ def test_nine_tenths_of_the_planned_hold_must_lie_in_the_band(
 def test_a_cycle_that_never_reached_its_band_is_not_effective_whatever_else() -> None:
     record = a_cycle(in_band_s=60.0, freeze_ended_s=30.0)
 
-    record.judge_freeze()
+    record.judge_freeze(valve=0.7)
 
     assert record.verdict is Verdict.NOT_EFFECTIVE
     assert record.reason == "set-point band not reached in time"
+
+
+def test_a_band_missed_with_the_valve_fully_open_tells_where_to_look() -> None:
+    record = a_cycle(reached_s=18.0, in_band_s=20.0, freeze_ended_s=50.0)
+
+    record.judge_freeze(valve=0.99)
+
+    assert record.reason == (
+        "set-point band held for less than 90 % of the hold, the valve fully open: "
+        "gas used up, a blockage or too much heat"
+    )
 
 
 def test_a_reason_given_before_is_kept_for_a_cycle_that_is_not_effective_alone() -> None:
     failed, passed = a_cycle(freeze_ended_s=30.0), a_cycle(reached_s=18.0, in_band_s=60.0)
     failed.reason = passed.reason = "no gas"
 
-    failed.judge_freeze()
-    passed.judge_freeze()
+    failed.judge_freeze(valve=0.7)
+    passed.judge_freeze(valve=0.7)
 
     assert failed.reason == "no gas"
     assert passed.reason == ""

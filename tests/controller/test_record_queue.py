@@ -67,10 +67,11 @@ def test_everything_that_waits_is_written_before_the_file_is_closed() -> None:
 
     for index in range(500):
         queue.event(event(index))
-    is_kept = queue.stop('{"verdict":"PASS"}', PATIENCE_S)
+    queue.drain(PATIENCE_S)
+    queue.close('{"verdict":"PASS"}')
 
     recording = read_recording(BytesIO(stream.getvalue()), "queued")
-    assert is_kept
+    assert queue.failure == ""
     assert [e["index"] for e in recording.events] == list(range(500))
     assert (recording.complete, recording.dropped) == (True, 0)
     assert recording.summary == {"verdict": "PASS"}
@@ -87,7 +88,8 @@ def test_every_kind_of_record_goes_through() -> None:
     queue.truth(recordings.TRUTH, 0.1)
     queue.vendor(0xC0, b"", 0.1)
     queue.event(event(1))
-    queue.stop("{}", PATIENCE_S)
+    queue.drain(PATIENCE_S)
+    queue.close("{}")
 
     counts = read_recording(BytesIO(stream.getvalue()), "queued").counts
     assert set(counts.values()) == {1}
@@ -106,10 +108,11 @@ def test_a_stuck_disk_costs_records_but_never_time_and_leaves_a_gap_that_shows()
         queue.event(event(index))
     while_stuck = (queue.ready, queue.dropped)
     stream.release.set()
-    is_kept = queue.stop("{}", PATIENCE_S)
+    queue.drain(PATIENCE_S)
+    queue.close("{}")
 
     assert while_stuck == (False, 20)
-    assert is_kept
+    assert queue.failure == ""
     assert indexes(stream) == list(range(11))
     assert queue.dropped == 20
     assert read_recording(BytesIO(stream.getvalue()), "queued").dropped == 20
@@ -129,7 +132,8 @@ def test_a_gap_in_the_middle_shows_in_a_file_without_an_ending() -> None:
     queue.event(event(3))
     stream.wait_for_records(1)
     not_closed = read_recording(BytesIO(stream.getvalue()), "queued")
-    queue.stop("{}", PATIENCE_S)
+    queue.drain(PATIENCE_S)
+    queue.close("{}")
 
     assert [e["index"] for e in not_closed.events] == [0, 1, 3]
     assert (not_closed.complete, not_closed.dropped) == (False, 1)
@@ -142,11 +146,10 @@ def test_a_disk_that_never_comes_back_does_not_hold_up_the_end() -> None:
     queue.event(event(0))
     assert stream.reached.wait(PATIENCE_S)
 
-    is_kept = queue.stop("{}", timeout_s=0.01)
+    queue.drain(timeout_s=0.01)
     failure = queue.failure
     stream.release.set()
 
-    assert not is_kept
     assert failure == "recording failed: the disk took nothing for 0.01 s"
 
 
@@ -155,9 +158,9 @@ def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
     queue = queued(stream, size=10)
 
     queue.sample(SAMPLE._replace(device_ms=-1), 0.1)
-    is_kept = queue.stop("{}", PATIENCE_S)
+    queue.drain(PATIENCE_S)
+    queue.close("{}")
 
-    assert not is_kept
     assert not queue.ready
     assert queue.failure.startswith("recording failed: ")
     assert queue.dropped == 1

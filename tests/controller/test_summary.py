@@ -23,7 +23,7 @@ from cryoctl.summary import (
     trip_summary,
 )
 from cryoctl_protocol.codes import TRIP_RULES, Trip
-from cryoctl_protocol.peer import TruthSample
+from cryoctl_protocol.truth import TruthSample
 from tests.support.bench import Bench, automatic_bench, settings
 from tests.support.builders import KeepingSink, a_treatment, n2o_profile
 from tests.support.json_schema import problems
@@ -88,6 +88,9 @@ def summarised(bench: Bench, **changes: Any) -> Summary:
         "cycles": [cycle_summary(cycle, TRUTH) for cycle in controller.cycles],
         "trips": [trip_summary(trip) for trip in controller.trips],
         "alarms": controller.alarms,
+        "faults": [],
+        "frames_lost": 0,
+        "frames_rejected": 0,
         "not_provided": not_provided_summary(controller),
         "recording": None,
         "events_sha256": controller.events_sha256,

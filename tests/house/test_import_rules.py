@@ -58,6 +58,11 @@ def test_the_tree_keeps_its_import_rules() -> None:
             "cryoctl_protocol.framing -> cryoctl",
         ),
         ("src/cryoctl/interlocks.py", "import time", "cryoctl.interlocks -> time"),
+        (
+            "src/cryoctl/phases.py",
+            "from cryoctl_protocol.truth import TruthSample",
+            "cryoctl.phases -> cryoctl_protocol.truth",
+        ),
         ("simulator/cryoctl_simulator/gas.py", "import random", "cryoctl_simulator.gas -> random"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cryoctl import summary
+from cryoctl import exit_codes
 from cryoctl.cli import invoke
 from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
@@ -18,8 +18,8 @@ from cryoctl.sample import Sample
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable
-from cryoctl_protocol.peer import TruthSample
 from cryoctl_protocol.profile import Limits, profile_names
+from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.scenario import TISSUES, Scenario, shipped_scenarios
 from tests.support.tree import ROOT
@@ -91,7 +91,7 @@ def test_every_shipped_scenario_and_profile_has_its_row() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    codes = {value for name, value in vars(summary).items() if name.startswith("EXIT_")}
+    codes = {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
 
     assert {int(code) for code in first_cells(page("command-line"), "| code |")} == codes
 

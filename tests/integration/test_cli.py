@@ -142,6 +142,10 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["run", "--fault", "tc_open"], 2, "tc_open"),
         (["run", "--scenario", "muscl"], 2, "muscle"),
         (["run", "--speed", "fast"], 2, "neither max nor a factor"),
+        (["run", "--speed", "0.09"], 2, "neither max nor a factor from 0.1 to 1000"),
+        (["run", "--cycles", "1", "--set", "cycles.count=2"], 2, "give one of them"),
+        (["plan", "mine.toml", "--profile", "co2-20g"], 2, "a TREATMENT names its own"),
+        (["report", "x.mcap", "--out", "a", "--picture", "b"], 2, "not both"),
         (["run", "--set", "cycles.cuont=1"], 2, "did you mean 'cycles.count'?"),
         (["config", "check", "--kind", "scenari", "x.toml"], 2, "unknown kind of file"),
         (["report", "no-such.mcap"], 2, "no-such.mcap"),
@@ -229,10 +233,27 @@ def test_a_speed_that_cannot_be_kept_is_refused_with_the_rate(
     looks = iter(range(10_000_000))
     monkeypatch.setattr("cryoctl.clock.monotonic_s", lambda: next(looks) * 0.001)
 
-    code = invoke(["run", *SHORT, "--speed", "1000", "--out", "here"])
+    code = invoke(["run", *SHORT, "--speed", "1000", "--json", "--out", "here"])
 
-    assert code == 3
-    assert "--speed 1000 cannot be kept on this machine" in capsys.readouterr().out
+    summary = Summary.model_validate_json(capsys.readouterr().out)
+    assert (code, summary.exit_code, summary.verdict) == (3, 3, "FAIL")
+    assert "--speed 1000 cannot be kept on this machine" in summary.failure
+    assert summary.trips == []
+
+
+def test_a_fault_whose_moment_never_comes_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    faults = ["--fault", "tc_spike@freeze+2s:1s", "--fault", "tc_open@tip_c<-99"]
+
+    assert invoke(["run", *SHORT, *faults, "--out", "here"]) == 0
+    shown = capsys.readouterr().out
+    summary = Summary.model_validate_json(Path("here/summary.json").read_text("utf-8"))
+
+    spike, never = summary.faults
+    assert spike.began_s is not None
+    assert spike.ended_s == pytest.approx(spike.began_s + 1.0)
+    assert (never.began_s, never.ended_s) == (None, None)
+    assert "fault tc_open@tip_c<-99: its moment never came" in shown
+    assert "its moment never came" in Path("here/report.html").read_text("utf-8")
 
 
 def test_plan_moves_nothing_and_says_what_blocks(

@@ -7,7 +7,8 @@ import pytest
 from cryoctl_protocol.codes import DeviceState, EventCode, HostMode, Op, Result, ThawMode, Trip
 from cryoctl_protocol.host_session import Phase
 from cryoctl_protocol.messages import Event, Hello
-from cryoctl_protocol.peer import FaultPort, SyncPeer, TruthSample, TruthSource
+from cryoctl_protocol.peer import FaultPort, SyncPeer
+from cryoctl_protocol.truth import TruthSample, TruthSource
 from tests.simulator.driver import Driver, open_device
 
 

@@ -13,8 +13,8 @@ from cryoctl.recording import Recording, read_recording
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.vendor import VendorTable
-from cryoctl_protocol.peer import TruthSample
 from cryoctl_protocol.profile import load_profile
+from cryoctl_protocol.truth import TruthSample
 
 METADATA: Final = {
     "cryoctl": "0.1.0",

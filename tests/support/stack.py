@@ -14,8 +14,9 @@ from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
-from cryoctl_protocol.peer import DeviceUrl, Opened, SyncPeer, TruthSample, open_device
+from cryoctl_protocol.peer import DeviceUrl, Opened, SyncPeer, open_device
 from cryoctl_protocol.profile import load_profile
+from cryoctl_protocol.truth import TruthSample
 
 UNTIL_S = 3600.0
 
