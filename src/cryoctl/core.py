@@ -51,6 +51,7 @@ UNHEARD_STOP_S: Final = 1.0
 LEASE_TICKS: Final = 2
 """One lease every so many ticks: 10 Hz, from the same tick as control (SR-02)."""
 TICK_AGE_MAX_S: Final = 0.15  # SR-35
+CAUSE_GONE_S: Final = 1.0  # SR-27
 TICK_OFFSET_S: Final = 0.0005
 """Ticks stand this long after whole steps, so that in virtual time no sample and tick are ever due
 at the same instant and both shells take them in the same order."""
@@ -322,6 +323,7 @@ class Controller:
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
         )
         if notice is not None:
+            self.safing.cause_seen_s = now_s
             self.trip(notice, now_s)
         if sample.state in SAFE_STATES:
             self._adopt_device_trip(sample, now_s)
@@ -507,6 +509,8 @@ class Controller:
         if self.phase not in _ENDED:
             return Refusal(f"nothing to acknowledge in {self.phase}")
         if self.phase is Phase.FAULT:
+            if now_s - self.safing.cause_seen_s < CAUSE_GONE_S:
+                return Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
             return self._ask(Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
         self.fire(Trigger.ACKNOWLEDGE, now_s)
         return None

@@ -59,6 +59,8 @@ class Safing:
     """
 
     trips: list[TripRecord] = field(default_factory=list)
+    cause_seen_s: float = float("-inf")
+    """When an interlock last found a limit broken."""
     _present: list[TripRecord] = field(default_factory=list)
     _unsafe: list[TripRecord] = field(default_factory=list)
     _action: SafeAction = SafeAction.THAW

@@ -259,6 +259,23 @@ def test_the_time_to_safe_of_an_earlier_trip_stays_what_it_was() -> None:
 
 
 @pytest.mark.requirement("SR-27")
+def test_a_trip_cannot_be_acknowledged_until_its_cause_has_been_gone_for_a_second() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_to(Phase.FAULT)
+    present = bench.ask(Request.ACKNOWLEDGE)
+    bench.device.telemetry = {}
+    bench.run_for(0.95)
+    too_soon = bench.ask(Request.ACKNOWLEDGE)
+    bench.run_for(0.1)
+
+    assert present is not None
+    assert too_soon is not None
+    assert too_soon.reason == "a limit is still broken, or was within 1 s (SR-27)"
+    assert bench.ask(Request.ACKNOWLEDGE) is None
+
+
+@pytest.mark.requirement("SR-27")
 def test_a_trip_cannot_be_acknowledged_while_the_probe_is_silent() -> None:
     bench = bench_in(Phase.HOLD)
     bench.device.silent = True
