@@ -9,7 +9,8 @@ import pytest
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl_protocol.profile import profile_names
-from tests.support.stack import Stack, build_stack
+from cryoctl_simulator.scenario import shipped_scenarios
+from tests.support.stack import Stack, build_stack, treatment
 
 # 2-D reference: ice radius of a 20G x 8 mm needle after 60 s, by constant tip temperature.
 ICE_60_S_MM = ((-80.0, 3.96), (-70.0, 3.72), (-55.0, 3.32))
@@ -54,6 +55,42 @@ def test_gas_in_the_ledger_is_the_gas_that_left_the_cartridge(finished: Stack) -
     vented_g = finished.sink.truth[-1][1].vented_g
 
     assert finished.controller.gas_used_g == pytest.approx(vented_g, rel=0.03)
+
+
+# What a profile's own cycle comes to in each shipped scenario.
+SCENARIOS = {
+    "air-check": Verdict.NOT_EFFECTIVE,  # Air takes too little heat for the regulator to hold.
+    "fat": Verdict.PASS,
+    "gel-bench": Verdict.PASS,
+    "high-perfusion": Verdict.PASS,
+    "muscle": Verdict.PASS,
+    "warm-room": Verdict.PASS,
+}
+
+
+@pytest.mark.parametrize("profile", profile_names())
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_cycle_in_each_shipped_scenario_ends_as_it_should(scenario: str, profile: str) -> None:
+    stack = build_stack(profile, query=f"scenario={scenario}", plan=treatment(profile, count=1))
+
+    stack.run()
+
+    assert stack.controller.verdict is SCENARIOS[scenario]
+    assert stack.controller.trips == []
+
+
+def test_a_cartridge_that_runs_out_is_told_by_the_valve() -> None:
+    stack = build_stack(query="scenario=low-gas")
+
+    stack.run()
+
+    first, second = stack.controller.cycles
+    assert (first.verdict, second.verdict) == (Verdict.PASS, Verdict.NOT_EFFECTIVE)
+    assert second.reason.endswith("the valve fully open: gas used up, a blockage or too much heat")
+
+
+def test_every_shipped_scenario_is_run_here() -> None:
+    assert {*SCENARIOS, "low-gas"} == set(shipped_scenarios())
 
 
 def test_the_thaw_stands_still_while_ice_melts() -> None:
