@@ -470,7 +470,7 @@ class Controller:
         return None
 
     def _begin(self, now_s: float) -> Refusal | None:
-        refusal = self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
+        refusal = self._other_profile() or self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
         refusal = refusal or self._move(Trigger.BEGIN, now_s)
         if refusal is None:
             # A placement of its own: what was measured and what tripped before is another's.
@@ -479,6 +479,17 @@ class Controller:
             self.state = CycleState(self.phase, now_s, 0)
             self.plan_command(Op.SELF_TEST, now_s)
         return refusal
+
+    def _other_profile(self) -> Refusal | None:
+        """Return what the gate would only refuse, in words that say which probe is wanted."""
+        hello = self.session.hello
+        if hello is None or hello.profile_hash == self.profile.hash32:
+            return None
+        return Refusal(
+            f"the probe's profile is {_text(hello.profile_id)} ({hello.profile_hash:08x}), the "
+            f"treatment's {self.profile.probe.id} ({self.profile.hash32:08x}): use the treatment "
+            "of this probe, or the same version on both sides (SR-28)"
+        )
 
     def _arm(self, now_s: float) -> Refusal | None:
         blockers = self.arm_blockers(now_s)

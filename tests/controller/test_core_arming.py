@@ -12,7 +12,7 @@ from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.codes import Answer, Capability, HostMode, Op, Trip
 from cryoctl_protocol.messages import Command, HelloHost, Lease
 from tests.support.bench import Bench, a_device, automatic_bench
-from tests.support.builders import a_treatment
+from tests.support.builders import a_treatment, n2o_profile
 
 LEASE_ONLY = int(Capability.LEASE)
 
@@ -26,8 +26,10 @@ def test_a_probe_with_another_profile_is_not_commanded() -> None:
 
     bench.run_to_the_end()
 
+    ours = f"{n2o_profile().hash32:08x}"
     assert bench.controller.failure == (
-        "begin refused: the probe's profile is not the one of this treatment (SR-28)"
+        f"begin refused: the probe's profile is n2o-20g (00000001), the treatment's n2o-20g "
+        f"({ours}): use the treatment of this probe, or the same version on both sides (SR-28)"
     )
     assert (bench.device.commands, bench.device.stops) == ([], [])
     assert bench.sink.samples != []
