@@ -106,7 +106,7 @@ class Interlocks:
         """
         memory = self.memory
         limits = self.limits
-        remember(memory, sample, now_s, self.gas)
+        remember(memory, sample, now_s, self.gas, limits.exhaust_trip_bar)
         for check in _CHECKS:
             notice = check(sample, memory, limits, now_s)
             if notice is not None:
@@ -122,11 +122,13 @@ class Interlocks:
         return not is_coasting(self.memory, self.limits, last_s)
 
 
-def remember(memory: Memory, sample: Sample, now_s: float, gas: str) -> None:
+def remember(
+    memory: Memory, sample: Sample, now_s: float, gas: str, exhaust_trip_bar: float
+) -> None:
     """Bring the memory up to this sample; plausibility is judged before anything else."""
     tip_c = sample.tip_temp_c
     if tip_c is not None:
-        bad = is_implausible(sample, tip_c, memory, gas)
+        bad = is_implausible(sample, tip_c, memory, gas, exhaust_trip_bar)
         memory.tip_good = not bad
         memory.bad_history = (memory.bad_history << 1 | bad) & _FIVE_SAMPLES
         memory.last_tip_c = tip_c
@@ -144,7 +146,9 @@ def remember(memory: Memory, sample: Sample, now_s: float, gas: str) -> None:
         memory.heater_on_s = now_s
 
 
-def is_implausible(sample: Sample, tip_c: float, memory: Memory, gas: str) -> bool:
+def is_implausible(
+    sample: Sample, tip_c: float, memory: Memory, gas: str, exhaust_trip_bar: float
+) -> bool:
     """Return True if no tip can have this temperature now (SR-11)."""
     if sample.open_circuit & _TIP:
         return True
@@ -154,6 +158,8 @@ def is_implausible(sample: Sample, tip_c: float, memory: Memory, gas: str) -> bo
         return True
     exhaust_bar = sample.exhaust_pressure_bar
     if exhaust_bar is not None:
+        # A blocked exhaust has an interlock of its own and must not make the tip look false.
+        exhaust_bar = min(exhaust_bar, exhaust_trip_bar)
         if tip_c < saturation_temp_c(gas, exhaust_bar) - BELOW_SATURATION_C:
             return True
     last_tip_c = memory.last_tip_c

@@ -105,6 +105,18 @@ def test_four_degrees_below_saturation_nothing_can_be(
 
 
 @pytest.mark.requirement("SR-11")
+@pytest.mark.requirement("SR-18")
+def test_a_blocked_exhaust_does_not_make_the_tip_look_false() -> None:
+    # N2O boils at -55 C at 5.4 bar; the tip was colder before the exhaust was shut.
+    watch = Watch()
+    sample = a_sample(tip_temp_c=-60.0, exhaust_pressure_bar=5.4)
+
+    found = [watch.see(sample) for _ in range(3)]
+
+    assert {notice.trip for notice in found if notice is not None} == {Trip.EXHAUST_BLOCKED}
+
+
+@pytest.mark.requirement("SR-11")
 def test_for_carbon_dioxide_the_line_is_its_own_sublimation_point() -> None:
     # -78.5 C at 1.013 bar; N2O could be at -84 C there.
     watch, other = Watch("co2-20g"), Watch("n2o-20g")
