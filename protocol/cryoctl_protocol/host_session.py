@@ -276,7 +276,8 @@ class HostSession:
         return True
 
     def _count_gap(self, parsed: Parsed) -> None:
-        if self._device_seq is not None:
+        # Before the session is open not every frame gets here: that is no loss.
+        if self.phase is Phase.OPEN and self._device_seq is not None:
             ahead = (parsed.seq - self._device_seq) & 0xFFFF
             if ahead > _SEQ_AHEAD_MAX:
                 return  # A repeated answer carries its old number.

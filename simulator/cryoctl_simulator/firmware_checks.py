@@ -54,6 +54,8 @@ def start_leak_test(s: FirmwareState) -> None:
 
 def watch_leak_test(limits: DeviceLimits, s: FirmwareState, r: Readings, elapsed_ms: int) -> None:
     """Take one set of readings: fill, settle, mean, wait, mean."""
+    if r.open_circuit & limits.guard_sensors:
+        s.test_failed = True  # What cannot be seen proves nothing.
     begin_ms = FILL_MS + _SETTLE_MS
     if elapsed_ms <= begin_ms:
         return

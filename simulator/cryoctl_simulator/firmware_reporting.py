@@ -90,6 +90,8 @@ def broken_limit(  # noqa: C901 (one case per cause)
     """Return the measured value and the limit it broke, for the event of a trip."""
     match cause:
         case Trip.TIP_SENSOR:
+            if r.open_circuit & Sensor.TIP:
+                return 0, 0  # A broken wire has no temperature.
             return r.tip_mdegc, TIP_COLDEST_MDEGC
         case Trip.TIP_FLOOR:
             return s.tip_mdegc, limits.tip_floor_mdegc

@@ -61,6 +61,8 @@ def show(
     treatment: Path | None, settings: tuple[str, ...], profile: str | None, origin: bool
 ) -> None:
     """Show every value of a TREATMENT as it would be used, defaults included."""
+    if treatment is not None and profile is not None:
+        raise click.UsageError("--profile is for what is built in; a TREATMENT names its own")
     rows = choose_treatment(treatment, settings, profile).origins()
     key_width = max(len(row.key) for row in rows)
     value_width = max(len(row.value) for row in rows)

@@ -635,8 +635,8 @@ class Controller:
         """Return True while the probe may rely on this controller."""
         if self.session.phase not in _LEASED:
             return False
-        unheard = self.phase is Phase.SAFE and not self.safing.confirmed
-        return not (unheard and now_s - self.state.since_s > UNHEARD_STOP_S)
+        unsafe_since_s = self.safing.unsafe_since_s if self.phase is Phase.SAFE else None
+        return unsafe_since_s is None or now_s - unsafe_since_s <= UNHEARD_STOP_S
 
     def _claimed_mode(self) -> HostMode:
         mode = MODES[self.phase]

@@ -105,5 +105,8 @@ class CycleRecord:
             return
         self.verdict = Verdict.NOT_EFFECTIVE
         if valve >= FULLY_OPEN:
-            missed += ", the valve fully open: gas used up, a blockage or too much heat"
+            missed += (
+                ", the valve fully open: gas used up, a blockage, too much heat "
+                "or a false tip reading"
+            )
         self.reason = self.reason or missed

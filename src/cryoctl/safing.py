@@ -72,6 +72,11 @@ class Safing:
         return bool(self._present) and not self._unsafe
 
     @property
+    def unsafe_since_s(self) -> float | None:
+        """When the oldest cause came whose safe state has not been seen; None without one."""
+        return self._unsafe[0].at_s if self._unsafe else None
+
+    @property
     def cause(self) -> Trip | None:
         """The first cause that is more than an operator's STOP; else STOP, or None."""
         causes = [record.notice.trip for record in self.trips]
@@ -125,6 +130,9 @@ def shows_safe_state(sample: Sample) -> bool:
 
 
 def device_notice(trip: Trip, value: int, limit: int) -> TripNotice:
-    """Return a trip that the device reported, in engineering units where they are known."""
-    scale, unit = _DEVICE_UNITS.get(trip, (1.0, ""))
+    """Return a trip that the device reported, in engineering units where they are known.
+
+    Value and limit both 0 stand for a cause that is no figure over a limit.
+    """
+    scale, unit = _DEVICE_UNITS.get(trip, (1.0, "")) if value or limit else (1.0, "")
     return TripNotice(trip, value * scale, limit * scale, unit)

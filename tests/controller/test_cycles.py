@@ -53,7 +53,7 @@ def test_a_band_missed_with_the_valve_fully_open_tells_where_to_look() -> None:
 
     assert record.reason == (
         "set-point band held for less than 90 % of the hold, the valve fully open: "
-        "gas used up, a blockage or too much heat"
+        "gas used up, a blockage, too much heat or a false tip reading"
     )
 
 

@@ -44,6 +44,7 @@ def test_valve_and_supply_must_be_shut(changes: dict[str, Any], safe: bool) -> N
         (Trip.VALVE_STUCK, 5_000, 3_500, (5.0, 3.5, "mg/s")),
         (Trip.LEAK, 2_000, 1_750, (2.0, 1.75, "mg/s")),
         (Trip.FREEZE_TIMER, 82_000, 82_000, (82.0, 82.0, "s")),
+        (Trip.TIP_SENSOR, 0, 0, (0.0, 0.0, "")),
         (Trip.LEASE, 0, 300, (0.0, 0.3, "s")),
         (Trip.BATTERY, 3_100, 3_300, (3.1, 3.3, "V")),
         (Trip.INTEGRITY, 6, 5, (6.0, 5.0, "frames/s")),

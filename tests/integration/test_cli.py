@@ -145,6 +145,7 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["run", "--speed", "0.09"], 2, "neither max nor a factor from 0.1 to 1000"),
         (["run", "--cycles", "1", "--set", "cycles.count=2"], 2, "give one of them"),
         (["plan", "mine.toml", "--profile", "co2-20g"], 2, "a TREATMENT names its own"),
+        (["config", "show", "m.toml", "--profile", "co2-20g"], 2, "a TREATMENT names its own"),
         (["report", "x.mcap", "--out", "a", "--picture", "b"], 2, "not both"),
         (["run", "--set", "cycles.cuont=1"], 2, "did you mean 'cycles.count'?"),
         (["config", "check", "--kind", "scenari", "x.toml"], 2, "unknown kind of file"),

@@ -94,6 +94,14 @@ def test_a_leaking_supply_fails_the_leak_test_and_is_never_armed() -> None:
     assert controller.cycles == []
 
 
+@pytest.mark.requirement("SR-19")
+def test_a_leak_test_that_cannot_see_the_pressure_is_failed() -> None:
+    controller = run_with("pressure_open@1s:8s").controller
+
+    assert "LEAK_TEST failed" in controller.failure
+    assert controller.cycles == []
+
+
 @pytest.mark.requirement("SR-18")
 @pytest.mark.parametrize("when", ["0.2s", "5s"])
 def test_a_trip_in_a_test_before_the_treatment_is_told_as_the_trip_it_is(when: str) -> None:
