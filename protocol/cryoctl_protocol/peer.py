@@ -70,6 +70,10 @@ class FrameLink(Protocol):
         """Give the link up; never blocks on a stalled peer."""
         ...
 
+    def abort(self) -> None:
+        """Give the link up where nothing can be awaited, such as before it was used."""
+        ...
+
 
 class FaultNote(NamedTuple):
     """What became of a fault that was asked for; None is a moment that has not come."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from importlib.metadata import EntryPoint, entry_points
 from io import TextIOWrapper
 from typing import Any, Final, NamedTuple
 
@@ -32,26 +33,44 @@ _COMMANDS: Final = {
 }
 
 
+COMMAND_GROUP: Final = "cryoctl.commands"
+"""Entry points of commands that other packages bring, such as the simulator's own."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which people meet them."""
-        return list(_COMMANDS)
+        return [*_COMMANDS, *sorted(_brought())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one command; None if there is none of this name."""
         found = _COMMANDS.get(cmd_name)
         if found is None:
-            return None
+            point = _brought().get(cmd_name)
+            return None if point is None else point.load()
         module, _, attribute = found.place.partition(":")
         command: click.Command = getattr(importlib.import_module(f"cryoctl.{module}"), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any of them."""
+        """Write the list of commands without importing any of ours."""
+        rows = [(name, command.summary) for name, command in _COMMANDS.items()]
+        rows += [
+            (name, point.load().get_short_help_str()) for name, point in sorted(_brought().items())
+        ]
         with formatter.section("Commands"):
-            formatter.write_dl([(name, command.summary) for name, command in _COMMANDS.items()])
+            formatter.write_dl(rows)
+
+
+def _brought() -> dict[str, EntryPoint]:
+    """Return the commands of other packages by name; ours come first."""
+    return {
+        point.name: point
+        for point in entry_points(group=COMMAND_GROUP)
+        if point.name not in _COMMANDS
+    }
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

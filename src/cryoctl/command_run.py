@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Final
 
@@ -12,7 +13,10 @@ import click
 
 from cryoctl.clock import utc_now
 from cryoctl.command_options import GRAMS, settings_option, treatment_argument
+from cryoctl.console_operator import ConsoleOperator, TypedLines
 from cryoctl.files import choose_treatment, read_text
+from cryoctl.lockstep import Operator
+from cryoctl.operators import AutomaticOperator
 from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
 from cryoctl.recording import load_recording
@@ -92,6 +96,11 @@ class Speed(click.ParamType[float | None]):
     metavar="REASON",
     help="Command a device without lease and timer of its own; recorded.",
 )
+@click.option(
+    "--arm-and-start",
+    is_flag=True,
+    help="On a real device: arm and start without being asked. A simulated one always does.",
+)
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of this run.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
@@ -106,6 +115,7 @@ def run(
     vendor: Path | None,
     cartridge_g: float | None,
     bench_waiver: str,
+    arm_and_start: bool,
     out: Path | None,
     wants_json: bool,
 ) -> int:
@@ -136,16 +146,33 @@ def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
     )
+    person = AutomaticOperator if arm_and_start else _console_operator
     with StopSignals() as signals:
-        return _carry_out(options, signals, wants_json=wants_json)
+        return _carry_out(options, signals, person, wants_json=wants_json)
 
 
-def _carry_out(options: RunOptions, signals: StopSignals, *, wants_json: bool) -> int:
+def _console_operator() -> Operator:
+    """Return the person at the terminal; a probe that is real is armed by nobody else."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            "a real device is armed and started by hand: run this in a terminal, or say "
+            "--arm-and-start"
+        )
+    return ConsoleOperator(lambda text: click.echo(text, err=True), TypedLines(sys.stdin))
+
+
+def _carry_out(
+    options: RunOptions,
+    signals: StopSignals,
+    person: Callable[[], Operator],
+    *,
+    wants_json: bool,
+) -> int:
     """Run, write summary and report, print how it went; return the exit code."""
     folder = options.folder
     stream: IO[str] = sys.stderr if wants_json else sys.stdout
     with make_progress(stream) as progress:
-        summary = run_treatment(options, signals, progress)
+        summary = run_treatment(options, signals, progress, person)
     text = summary.model_dump_json(indent=2)
     report = folder / "report.html"
     unwritten = False

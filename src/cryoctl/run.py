@@ -16,8 +16,9 @@ from cryoctl import __version__
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK
-from cryoctl.lockstep import LockStep
+from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
+from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
 from cryoctl.stop_signals import StopSignals
@@ -35,7 +36,15 @@ from cryoctl.vendor import VendorTable
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
-from cryoctl_protocol.peer import DeviceUrl, LinkError, Opened, open_device
+from cryoctl_protocol.peer import (
+    AddressError,
+    DeviceUrl,
+    FrameLink,
+    LinkError,
+    Opened,
+    SyncPeer,
+    open_device,
+)
 from cryoctl_protocol.profile import Profile, load_profile
 from cryoctl_protocol.truth import TruthSample
 
@@ -96,17 +105,43 @@ class _TruthLog:
 
 
 def run_treatment(
-    options: RunOptions, signals: StopSignals, on_progress: Progress | None = None
+    options: RunOptions,
+    signals: StopSignals,
+    on_progress: Progress | None = None,
+    person: Callable[[], Operator] = AutomaticOperator,
 ) -> Summary:
     """Drive ``options.treatment`` on its device until it has ended, safe.
+
+    Args:
+        options: What to do, on what.
+        signals: Taken over already; they stop the run.
+        on_progress: Called after every tick.
+        person: Makes the operator of a real probe; a simulated one runs by itself.
 
     Raises:
         LinkError: The device cannot be opened.
     """
-    started_s, started_cpu_s = monotonic_s(), cpu_s()
     opened = open_device(options.device)
-    if opened.peer is None:
-        raise LinkError(f"device {options.device}: this kind of link cannot be driven yet")
+    try:
+        operator = AutomaticOperator() if opened.link is None else person()
+        return _run(options, opened, operator, signals, on_progress)
+    finally:
+        if opened.link is not None:
+            opened.link.abort()
+
+
+def _run(
+    options: RunOptions,
+    opened: Opened,
+    operator: Operator,
+    signals: StopSignals,
+    on_progress: Progress | None,
+) -> Summary:
+    started_s, started_cpu_s = monotonic_s(), cpu_s()
+    if opened.peer is None and options.speed not in (None, 1.0):
+        raise AddressError(
+            f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
+        )
     profile = load_profile(options.treatment.profile)
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / "run.mcap"
@@ -117,7 +152,8 @@ def run_treatment(
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, _settings(options), recorder)
-        now_s, problem = _drive(controller, opened, options.speed, signals, on_progress)
+        shell = _Shell(controller, operator, signals, on_progress)
+        now_s, problem = shell.drive(opened, options.speed)
         if isinstance(recorder, QueuedRecorder):
             recorder.drain(RECORDER_STOP_S)
         treatment, session = options.treatment, controller.session
@@ -170,14 +206,14 @@ def _recorder(
     options: RunOptions, profile: Profile, opened: Opened, stream: BinaryIO
 ) -> Recorder | QueuedRecorder:
     """Return the recorder: behind a thread where time is the wall's, called directly elsewhere."""
-    paced = options.speed is not None
+    speed = 1.0 if opened.peer is None else options.speed
     recorder = Recorder(
         stream,
         metadata=_metadata(options, profile, opened),
-        flush_period_s=FLUSH_S * options.speed if options.speed else FLUSH_UNPACED_S,
+        flush_period_s=FLUSH_UNPACED_S if speed is None else FLUSH_S * speed,
         vendor=options.vendor,
     )
-    return QueuedRecorder(recorder) if paced else recorder
+    return recorder if speed is None else QueuedRecorder(recorder)
 
 
 def _settings(options: RunOptions) -> Settings:
@@ -211,61 +247,80 @@ def _metadata(options: RunOptions, profile: Profile, opened: Opened) -> dict[str
     }
 
 
-def _drive(
-    controller: Controller,
-    opened: Opened,
-    speed: float | None,
-    signals: StopSignals,
-    on_progress: Progress | None,
-) -> tuple[float, str]:
-    """Run the shell that the speed asks for; return the virtual time and what went wrong."""
-    assert opened.peer is not None
+class _Shell:
+    """Picks the shell that device and speed ask for, and lets it run to the end."""
 
-    show = on_progress
+    def __init__(
+        self,
+        controller: Controller,
+        operator: Operator,
+        signals: StopSignals,
+        on_progress: Progress | None,
+    ) -> None:
+        self._controller = controller
+        self._operator = operator
+        self._signals = signals
+        self._show = on_progress
 
-    def on_tick(now_s: float) -> None:
-        nonlocal show
-        if show is None:
+    def drive(self, opened: Opened, speed: float | None) -> tuple[float, str]:
+        """Return the controller's time at the end and what went wrong outside the treatment."""
+        if opened.link is not None:
+            return self._drive_link(opened.link)
+        if opened.peer is None:
+            raise LinkError(f"{opened.description}: opened, but there is nothing to drive")
+        if speed is None:
+            return self._drive_lockstep(opened.peer)
+        return self._drive_paced(opened.peer, Pacer(speed))
+
+    def _on_tick(self, now_s: float) -> None:
+        if self._show is None:
             return
         try:
-            show(controller, now_s)
+            self._show(self._controller, now_s)
         except OSError:
-            show = None  # Nobody reads any more; that is no reason to end a treatment.
+            self._show = None  # Nobody reads any more; that is no reason to end a treatment.
 
-    operator = AutomaticOperator()
-    if speed is None:
-        lockstep = LockStep(controller, opened.peer, operator, on_tick)
-        signals.attach(lockstep)
+    def _supervise(self, link: FrameLink) -> Supervisor:
+        supervisor = Supervisor(self._controller, link, self._operator, self._on_tick)
+        self._signals.attach(supervisor)
+        return supervisor
+
+    def _drive_link(self, link: FrameLink) -> tuple[float, str]:
+        loop = RealTimeLoop()
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(self._supervise(link).run(until_s=RUN_S_MAX))
+            return loop.time(), ""
+
+    def _drive_lockstep(self, peer: SyncPeer) -> tuple[float, str]:
+        lockstep = LockStep(self._controller, peer, self._operator, self._on_tick)
+        self._signals.attach(lockstep)
         with no_collector():
             lockstep.run(until_s=RUN_S_MAX)
         return lockstep.now_s, ""
-    supervisor = Supervisor(controller, PeerLink(opened.peer), operator, on_tick)
-    signals.attach(supervisor)
-    return _drive_paced(supervisor, Pacer(speed))
 
+    def _drive_paced(self, peer: SyncPeer, pacer: Pacer) -> tuple[float, str]:
+        supervisor = self._supervise(PeerLink(peer))
+        missed = ""
 
-def _drive_paced(supervisor: Supervisor, pacer: Pacer) -> tuple[float, str]:
-    missed = ""
+        def pace(now_s: float) -> None:
+            nonlocal missed
+            if missed or supervisor.stopping:
+                return  # From here on the probe is made safe as fast as the machine can.
+            try:
+                pacer.wait_until(now_s)
+            except SpeedMissedError as error:
+                missed = str(error)
+                supervisor.give_up(missed)
 
-    def pace(now_s: float) -> None:
-        nonlocal missed
-        if missed or supervisor.stopping:
-            return  # From here on the probe is made safe as fast as the machine can.
-        try:
-            pacer.wait_until(now_s)
-        except SpeedMissedError as error:
-            missed = str(error)
-            supervisor.give_up(missed)
-
-    loop = VirtualTimeLoop(pace)
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(supervisor.run(until_s=RUN_S_MAX))
-    if not (missed or supervisor.stopping):
-        try:
-            pacer.judge(loop.time())
-        except SpeedMissedError as error:
-            missed = str(error)
-    return loop.time(), missed
+        loop = VirtualTimeLoop(pace)
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
+            runner.run(supervisor.run(until_s=RUN_S_MAX))
+        if not (missed or supervisor.stopping):
+            try:
+                pacer.judge(loop.time())
+            except SpeedMissedError as error:
+                missed = str(error)
+        return loop.time(), missed
 
 
 @contextmanager

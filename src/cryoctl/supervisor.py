@@ -50,6 +50,9 @@ class PeerLink:
             self._peer.advance_to((self._steps + 1) * STEP_S, self._wire)
             self._wire = b""
 
+    def abort(self) -> None:
+        """Nothing to give up: the peer goes when this object goes."""
+
 
 class Supervisor:
     """Runs a controller on a frame link until it has finished.
@@ -74,6 +77,7 @@ class Supervisor:
         self._on_tick = on_tick
         self._stop_wanted = False
         self._why_given_up = ""
+        self._gone = False
         self.stopping = False
         """True once STOP was requested: what is left is to see the probe safe."""
 
@@ -117,7 +121,7 @@ class Supervisor:
                 self.controller.on_body(frame.data, frame.received_s)
                 await self._send(frame.received_s)
         except LinkError as error:
-            self.controller.on_link_gone(str(error), loop.time())
+            self._on_link_gone(error, loop.time())
 
     async def _tick(self, until_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -148,4 +152,9 @@ class Supervisor:
             for body in self.controller.outgoing(now_s):
                 await self._link.send(body)
         except LinkError as error:
+            self._on_link_gone(error, now_s)
+
+    def _on_link_gone(self, error: LinkError, now_s: float) -> None:
+        if not self._gone:
+            self._gone = True
             self.controller.on_link_gone(str(error), now_s)

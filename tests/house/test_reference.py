@@ -128,10 +128,15 @@ def test_the_vendor_page_names_every_key() -> None:
     ]
 
 
-def test_every_option_of_run_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
-    invoke(["run", "--help"])
+@pytest.mark.parametrize(
+    ("command", "header"), [("run", "| option |"), ("sim", "| option of sim |")]
+)
+def test_every_option_is_explained(
+    command: str, header: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke([command, "--help"])
     options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
 
-    explained = {cell.split()[0] for cell in first_cells(page("command-line"), "| option |")}
+    explained = {cell.split()[0] for cell in first_cells(page("command-line"), header)}
 
     assert explained == options

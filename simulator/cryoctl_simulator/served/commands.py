@@ -1,0 +1,124 @@
+"""``cryoctl sim``: the simulated probe as a serial or TCP port that any program can open."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import click
+
+PORT_MAX: Final = 0xFFFF
+
+
+class HostPort(click.ParamType[tuple[str, int]]):
+    """``HOST:PORT``."""
+
+    name = "host:port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return host and port."""
+        host, _, port = str(value).rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > PORT_MAX:
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:7070", param, ctx)
+        return host, int(port)
+
+
+@click.command()
+@click.option("--pty", is_flag=True, help="Serve as a serial port (not on Windows).")
+@click.option("--tcp", type=HostPort(), help="Serve at HOST:PORT; port 0 takes a free one.")
+@click.option("--link", type=click.Path(path_type=Path), help="A path that leads to the pty.")
+@click.option("--profile", default="n2o-20g", show_default=True, help="Of the probe.")
+@click.option("--scenario", metavar="FILE", help="Tissue, room and cartridge.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option("--fault", "faults", multiple=True, metavar="ID@WHEN", help="Fault to simulate.")
+@click.option(
+    "--fault-port",
+    type=click.IntRange(0, PORT_MAX),
+    help="Take faults by JSON lines at this port of this machine; 0 takes a free one.",
+)
+@click.option("--baud", type=click.IntRange(1200, 4_000_000), default=115_200, show_default=True)
+@click.option("--boot-on-open", is_flag=True, help="Opening the port resets the probe.")
+@click.option(
+    "--log", type=click.Path(path_type=Path), help="Write every byte sent, with its time."
+)
+def sim(
+    pty: bool,
+    tcp: tuple[str, int] | None,
+    link: Path | None,
+    profile: str,
+    scenario: str | None,
+    seed: int,
+    faults: tuple[str, ...],
+    fault_port: int | None,
+    baud: int,
+    boot_on_open: bool,
+    log: Path | None,
+) -> int:
+    """Serve a simulated probe in real time until Ctrl-C.
+
+    A serial port drops what nobody reads and sends at its baud rate; a TCP port has no rate. One
+    program at a time.
+    """
+    from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.device import SimulatedDevice
+    from cryoctl_simulator.link import open_link
+    from cryoctl_simulator.served.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
+    from cryoctl_simulator.served.fault_port import FaultServer
+    from cryoctl_simulator.served.server import ProbeServer
+
+    if pty == (tcp is not None):
+        raise click.UsageError("give --pty for a serial port or --tcp HOST:PORT, one of them")
+    if link is not None and not pty:
+        raise click.UsageError("--link is for --pty")
+    params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
+    if scenario is not None:
+        params.append(("scenario", scenario))
+    opened = open_link(DeviceUrl("sim", profile, tuple(params)))
+    device = opened.peer
+    assert isinstance(device, SimulatedDevice)
+    with contextlib.ExitStack() as stack:
+        endpoint: Endpoint = PtyEndpoint(link) if tcp is None else TcpEndpoint(*tcp)
+        stack.callback(endpoint.close)
+        back_door = None
+        if fault_port is not None:
+            back_door = FaultServer(device, fault_port)
+            stack.callback(back_door.close)
+        stream = None if log is None else stack.enter_context(log.open("w", buffering=1))
+        server = ProbeServer(
+            device,
+            endpoint,
+            baud=baud if tcp is None else None,
+            boots_on_open=boot_on_open,
+            faults=back_door,
+            log=stream,
+        )
+        click.echo(f"{opened.description}")
+        click.echo(f"at         {endpoint.address}")
+        if back_door is not None:
+            click.echo(f"faults at  {back_door.address}")
+        click.echo(f"next:\n  cryoctl run --arm-and-start --device {endpoint.address}")
+        server.run(_until_signal(stack))
+    click.echo(
+        f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
+        f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
+        f"{server.lost_ticks} ticks lost"
+    )
+    return 0
+
+
+def _until_signal(stack: contextlib.ExitStack) -> Callable[[], bool]:
+    """Return what says that Ctrl-C or SIGTERM has come."""
+    seen: list[int] = []
+
+    def on_signal(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        stack.callback(signal.signal, number, signal.signal(number, on_signal))
+    return lambda: bool(seen)

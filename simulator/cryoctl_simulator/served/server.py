@@ -1,0 +1,102 @@
+"""A simulated probe in real time: its ticks by the wall clock, its bytes at the line's rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import IO, Final
+
+from cryoctl_simulator.device import TICKS_PER_S, SimulatedDevice
+from cryoctl_simulator.served.endpoints import Endpoint
+from cryoctl_simulator.served.fault_port import FaultServer
+from cryoctl_simulator.served.uart import Uart
+
+TICK_S: Final = 1.0 / TICKS_PER_S
+LATE_TICKS_MAX: Final = 5
+"""Ticks made up for at most. A longer pause (a stopped process) is lost time for the probe, as it
+would be for a processor without a clock: a burst of old telemetry would tell nobody anything."""
+
+
+class ProbeServer:
+    """One probe on one endpoint.
+
+    Args:
+        device: In virtual time; this object moves it.
+        endpoint: Where its bytes come out.
+        baud: Of the line; None has no rate.
+        boots_on_open: Opening the port resets the probe, as with boards whose DTR line does.
+        faults: The back door, if there is one.
+        log: Takes a line for every tick that sent something: time of the probe in s, bytes in hex.
+
+    Attributes:
+        lost_ticks: Ticks that the machine was too busy for.
+    """
+
+    def __init__(
+        self,
+        device: SimulatedDevice,
+        endpoint: Endpoint,
+        *,
+        baud: int | None,
+        boots_on_open: bool = False,
+        faults: FaultServer | None = None,
+        log: IO[str] | None = None,
+    ) -> None:
+        self.lost_ticks = 0
+        self._device = device
+        self._endpoint = endpoint
+        self._boots_on_open = boots_on_open
+        self._faults = faults
+        self._log = log
+        self._up = Uart(baud)
+        self._down = Uart(baud)
+        self._openings = 0
+        self._ticks = 0
+
+    @property
+    def now_s(self) -> float:
+        """Time of the probe since it was started."""
+        return self._ticks / TICKS_PER_S
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes of the probe that did not get through."""
+        return self._up.dropped_bytes + self._endpoint.dropped_bytes
+
+    def run(self, until: Callable[[], bool]) -> None:
+        """Serve until ``until`` returns True; it is asked with every tick."""
+        due_s = time.monotonic()
+        while not until():
+            due_s += TICK_S
+            ahead_s = due_s - time.monotonic()
+            if ahead_s > 0.0:
+                time.sleep(ahead_s)
+            elif ahead_s < -LATE_TICKS_MAX * TICK_S:
+                self.lost_ticks += round(-ahead_s / TICK_S)
+                due_s = time.monotonic()
+            self.tick()
+
+    def tick(self) -> None:
+        """Move probe and line by 10 ms."""
+        endpoint = self._endpoint
+        if self._faults is not None:
+            self._faults.poll()
+        is_open = endpoint.poll()
+        if endpoint.openings != self._openings:
+            self._openings = endpoint.openings
+            self._up.clear()
+            self._down.clear()
+            if self._boots_on_open:
+                self._device.power_cycle()
+        self._down.put(endpoint.take())
+        self._ticks += 1
+        sent = self._device.advance_to(self.now_s, self._down.take(TICK_S))
+        if not is_open:
+            self._up.clear()  # A line without a listener: the bytes are gone.
+            return
+        self._up.put(sent)
+        data = self._up.take(TICK_S)
+        if data:
+            endpoint.put(data)
+            if self._log is not None:
+                self._log.write(f"{self.now_s:.2f} {data.hex()}\n")

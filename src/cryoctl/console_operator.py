@@ -1,0 +1,92 @@
+"""The operator of a real probe at a terminal: two words, typed one after the other (SR-26)."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import IO, Protocol
+
+from cryoctl.core import Controller, Request
+from cryoctl.cycle_table import Phase
+
+
+class Lines(Protocol):
+    """Where typed lines come from."""
+
+    def take(self) -> str:
+        """Return the oldest line not taken yet; empty if there is none."""
+        ...
+
+
+class TypedLines:
+    """Reads lines in a thread of its own, so that no keyboard can hold up control."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._lines: deque[str] = deque()
+
+        def read() -> None:
+            for line in stream:
+                self._lines.append(line.strip().lower())
+
+        threading.Thread(target=read, name="cryoctl-keyboard", daemon=True).start()
+
+    def take(self) -> str:
+        """Return the oldest line not taken yet; empty if there is none."""
+        return self._lines.popleft() if self._lines else ""
+
+
+class ConsoleOperator:
+    """Begins by itself, which moves no gas; arms and starts when somebody types the words.
+
+    Args:
+        say: Shows a line to the operator.
+        lines: What the operator types.
+    """
+
+    def __init__(self, say: Callable[[str], None], lines: Lines) -> None:
+        self._say = say
+        self._lines = lines
+        self._told: tuple[Phase, str] | None = None
+
+    def act(self, controller: Controller, now_s: float) -> None:
+        """Tell what is awaited, and pass on what was typed."""
+        typed = self._lines.take()
+        match controller.phase:
+            case Phase.IDLE:
+                self._begin(controller, now_s)
+            case Phase.READY:
+                self._arm(controller, typed, now_s)
+            case Phase.ARMED:
+                self._tell(Phase.ARMED, "armed. Type start and Enter within 10 s; Ctrl-C stops")
+                if typed == "start":
+                    self._ask(controller, Request.START, now_s)
+            case phase:
+                self._told = None if self._told and self._told[0] is not phase else self._told
+
+    def _begin(self, controller: Controller, now_s: float) -> None:
+        refusal = controller.request(Request.BEGIN, now_s)
+        if refusal is not None:
+            controller.fail(f"begin refused: {refusal.reason}", now_s)
+
+    def _arm(self, controller: Controller, typed: str, now_s: float) -> None:
+        blockers = controller.arm_blockers(now_s)
+        if blockers:
+            self._tell(
+                Phase.READY,
+                "cannot be armed:\n" + "\n".join(f"  {b.id}: {b.text}" for b in blockers),
+            )
+            return
+        self._tell(Phase.READY, "ready. Type arm and Enter when the probe is in place")
+        if typed == "arm":
+            self._ask(controller, Request.ARM, now_s)
+
+    def _ask(self, controller: Controller, request: Request, now_s: float) -> None:
+        refusal = controller.request(request, now_s)
+        if refusal is not None:
+            self._say(f"{request} refused: {refusal.reason}")
+
+    def _tell(self, phase: Phase, text: str) -> None:
+        if self._told != (phase, text):
+            self._told = (phase, text)
+            self._say(text)

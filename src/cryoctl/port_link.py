@@ -1,0 +1,311 @@
+"""A frame link over any byte stream with a descriptor: serial ports and sockets alike.
+
+Two pumps move the bytes: the event loop's own reader where it can watch the descriptor, a thread
+elsewhere (serial ports on Windows). Nothing is written before the stream has shown one whole frame
+of ours: a foreign device must not be sent a single byte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import Final, Protocol
+
+from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
+from cryoctl_protocol.messages import ID_OF, Stop
+from cryoctl_protocol.peer import Frame, LinkError
+
+PROBE_HEARD_S: Final = 3.0
+"""A probe sends VITALS every 200 ms and HELLO every second, session or none."""
+UNSENT_MAX: Final = 4
+"""Frames that may wait for a stalled port: everything is said again, and old news is worthless."""
+SEEN_SHOWN: Final = 24
+_MESSAGE_ID_AT: Final = 1  # In a body: version and flags, message id.
+_STOP_ID: Final = ID_OF[Stop]
+
+
+class Port(Protocol):
+    """An open byte stream to a device."""
+
+    def fileno(self) -> int:
+        """Return the descriptor that the event loop can watch."""
+        ...
+
+    def read(self) -> bytes:
+        """Return what has arrived, without waiting; raises OSError when the port is gone."""
+        ...
+
+    def read_waiting(self) -> bytes:
+        """Wait for bytes for a tenth of a second at most; for a thread."""
+        ...
+
+    def write(self, data: bytes) -> int:
+        """Take as much of ``data`` as fits now; return how much; raises OSError when gone."""
+        ...
+
+    def close(self) -> None:
+        """Give the port up at once, whatever still waits to be sent."""
+        ...
+
+
+class Pump(Protocol):
+    """Calls back when there is something to read, or room to write."""
+
+    def start(self, link: PortLink, port: Port) -> None:
+        """Begin to watch the port."""
+        ...
+
+    def want_room(self, wanted: bool) -> None:  # noqa: FBT001
+        """Say whether somebody waits to write."""
+        ...
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        ...
+
+
+class LoopPump:
+    """The event loop watches the descriptor."""
+
+    def start(self, link: PortLink, port: Port) -> None:
+        """Begin to watch the port."""
+        self._loop = asyncio.get_running_loop()
+        self._descriptor = port.fileno()
+        self._link = link
+        self._wanted = False
+
+        def on_readable() -> None:
+            try:
+                data = port.read()
+            except OSError as error:
+                link.lose(_reason(error))
+                return
+            link.take(data)
+
+        self._loop.add_reader(self._descriptor, on_readable)
+
+    def want_room(self, wanted: bool) -> None:  # noqa: FBT001
+        """Say whether somebody waits to write."""
+        if wanted == self._wanted:
+            return
+        self._wanted = wanted
+        if wanted:
+            self._loop.add_writer(self._descriptor, self._link.flush)
+        else:
+            self._loop.remove_writer(self._descriptor)
+
+    def stop(self) -> None:
+        """Watch no longer; else a dead descriptor would call back for ever."""
+        self.want_room(False)  # noqa: FBT003
+        self._loop.remove_reader(self._descriptor)
+
+
+class ThreadPump:
+    """A thread reads; writing is tried again with the next thing sent."""
+
+    def start(self, link: PortLink, port: Port) -> None:
+        """Begin to watch the port."""
+        self._stopped = threading.Event()
+        call = asyncio.get_running_loop().call_soon_threadsafe
+
+        def run() -> None:
+            while not self._stopped.is_set():
+                try:
+                    data = port.read_waiting()
+                except (OSError, TypeError) as error:  # pyserial's own, closed in mid-read.
+                    if not self._stopped.is_set():
+                        call(link.lose, _reason(error))
+                    return
+                if data and not self._stopped.is_set():
+                    call(link.take, data)
+
+        self._thread = threading.Thread(target=run, name="cryoctl-port", daemon=True)
+        self._thread.start()
+
+    def want_room(self, wanted: bool) -> None:  # noqa: FBT001
+        """Nothing to do: the next frame comes within 100 ms."""
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self._stopped.set()
+
+
+class PortLink:
+    """A ``FrameLink`` over a port.
+
+    Args:
+        port: Open already; belongs to this object.
+        name: What people call it, for messages.
+        pump: Moves the bytes.
+
+    Attributes:
+        line_errors: Pieces of the stream so far that were no frame.
+        dropped_frames: Frames that a stalled port never took.
+    """
+
+    def __init__(self, port: Port, name: str, pump: Pump) -> None:
+        self.line_errors = 0
+        self.dropped_frames = 0
+        self._port = port
+        self._name = name
+        self._pump = pump
+        self._deframer = Deframer()
+        self._frames: deque[Frame] = deque()
+        self._partial = b""
+        """The rest of a frame of which some bytes are out already."""
+        self._unsent: deque[bytes] = deque()
+        self._lost = ""
+        self._started_s: float | None = None
+        self._heard = False
+        self._seen = b""
+        self._seen_bytes = 0
+        self._waiter: asyncio.Future[None] | None = None
+
+    # -- FrameLink -------------------------------------------------------------------------------
+
+    async def send(self, data: bytes) -> None:
+        """Queue one frame; raises LinkError when the port is gone."""
+        self._start()
+        self._check()
+        if not self._heard:
+            return  # Whoever is there has not shown to be a probe; everything is said again.
+        is_stop = data[_MESSAGE_ID_AT] == _STOP_ID
+        if len(self._unsent) >= UNSENT_MAX:
+            self._unsent.popleft()
+            self.dropped_frames += 1
+        if is_stop:
+            self._unsent.appendleft(wrap(data))
+        else:
+            self._unsent.append(wrap(data))
+        self.flush()
+        self._check()
+
+    async def receive(self) -> Frame:
+        """Wait for the next frame; raises LinkError when the port is gone."""
+        self._start()
+        loop = asyncio.get_running_loop()
+        while not self._frames:
+            self._check()
+            self._waiter = loop.create_future()
+            timer = None
+            if not self._heard and self._started_s is not None:
+                timer = loop.call_at(self._started_s + PROBE_HEARD_S, self._give_up_unheard)
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+                if timer is not None:
+                    timer.cancel()
+        return self._frames.popleft()
+
+    async def close(self) -> None:
+        """Give the port up at once; a stalled one would never finish otherwise."""
+        self.flush()
+        self.abort()
+
+    def abort(self) -> None:
+        """Give the port up at once, whatever waits to be sent."""
+        self.lose("closed")
+
+    # -- for the pump ----------------------------------------------------------------------------
+
+    def take(self, data: bytes) -> None:
+        """Take bytes that arrived; none at all, from a port that said it had some, is its end."""
+        if self._lost:
+            return
+        if not data:
+            self.lose("the other end hung up")
+            return
+        now_s = asyncio.get_running_loop().time()
+        if not self._heard:
+            self._seen_bytes += len(data)
+            self._seen = (self._seen + data)[:SEEN_SHOWN]
+        for body in self._deframer.feed(data):
+            self._heard = True
+            self._frames.append(Frame(body, now_s))
+        if self._heard:
+            self.line_errors = self._deframer.rejects.total()
+        self._wake()
+
+    def flush(self) -> None:
+        """Write what fits."""
+        if self._lost or self._started_s is None:
+            return
+        try:
+            while self._partial or self._unsent:
+                data = self._partial or self._unsent.popleft()
+                sent = self._port.write(data)
+                self._partial = data[sent:]
+                if self._partial:
+                    break
+        except OSError as error:
+            self.lose(_reason(error))
+            return
+        self._pump.want_room(bool(self._partial))
+
+    def lose(self, reason: str) -> None:
+        """Give the port up; ``receive`` and ``send`` then raise with ``reason``."""
+        if self._lost:
+            return
+        self._lost = reason
+        if self._started_s is not None:
+            self._pump.stop()
+        self._port.close()
+        self._wake()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._started_s is None and not self._lost:
+            self._started_s = asyncio.get_running_loop().time()
+            self._pump.start(self, self._port)
+            self._partial = DELIMITER
+
+    def _check(self) -> None:
+        if self._lost:
+            raise LinkError(f"{self._name}: {self._lost}")
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _give_up_unheard(self) -> None:
+        if not self._heard:
+            self.lose(describe_stranger(self._seen, self._seen_bytes))
+
+
+def describe_stranger(seen: bytes, count: int) -> str:
+    """Return what was heard instead of a probe, and what to do about it."""
+    what = "is the probe switched on, and is this its port?"
+    if not count:
+        return f"no probe: nothing was heard in {PROBE_HEARD_S:g} s; {what}"
+    text = seen.decode("ascii", "replace")
+    looks = f"text: {text!r}" if text.isprintable() or text.split() else f"bytes {seen.hex(' ')}"
+    if not all(byte in b"\t\r\n\x1b" or 32 <= byte < 127 for byte in seen):  # noqa: PLR2004
+        looks = f"bytes {seen.hex(' ')}"
+    return (
+        f"no probe: {count} bytes in {PROBE_HEARD_S:g} s and no frame among them, beginning with "
+        f"{looks}; wrong port or wrong baud rate? Nothing was sent."
+    )
+
+
+def make_pump(*, forced_thread: bool = False) -> Pump:
+    """Return the pump that this platform's ports need."""
+    return ThreadPump() if forced_thread else LoopPump()
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or "gone"
+
+
+class RealTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock begins at 0 with the run, as recordings and summaries expect."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._began_s = super().time()
+
+    def time(self) -> float:
+        """Return seconds since the loop was made."""
+        return super().time() - self._began_s

@@ -1,0 +1,76 @@
+"""TCP: a probe behind a serial server, or a simulated one served by ``cryoctl sim --tcp``."""
+
+from __future__ import annotations
+
+import select
+import socket
+from typing import Final
+
+from cryoctl.port_link import PortLink, make_pump
+from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
+
+CONNECT_S: Final = 3.0
+READ_SIZE: Final = 4096
+PORT_MAX: Final = 0xFFFF
+_THREAD_WAIT_S: Final = 0.1
+
+
+class TcpPort:
+    """A connected socket as the pumps want it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+
+    def fileno(self) -> int:
+        """Return the descriptor that the event loop can watch."""
+        return self._connection.fileno()
+
+    def read(self) -> bytes:
+        """Return what has arrived; nothing is the other end's farewell."""
+        return self._connection.recv(READ_SIZE)
+
+    def read_waiting(self) -> bytes:
+        """Wait for bytes for a tenth of a second at most; for a thread."""
+        ready, _, _ = select.select([self._connection], [], [], _THREAD_WAIT_S)
+        if not ready:
+            return b""
+        data = self._connection.recv(READ_SIZE)
+        if not data:
+            raise ConnectionResetError("the other end hung up")
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Take as much of ``data`` as fits now."""
+        try:
+            return self._connection.send(data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Give the connection up at once."""
+        self._connection.close()
+
+
+def open_link(url: DeviceUrl) -> Opened:
+    """Open ``tcp://HOST:PORT``.
+
+    Raises:
+        AddressError: Not a host and a port.
+        LinkError: Nobody listens there.
+    """
+    if url.params:
+        raise AddressError(f"device {url}: tcp: takes no parameters")
+    host, _, port = url.path.removeprefix("//").rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
+        raise AddressError(f"device {url}: expected tcp://HOST:PORT, such as tcp://127.0.0.1:7070")
+    try:
+        connection = socket.create_connection((host, int(port)), timeout=CONNECT_S)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise LinkError(f"device {url}: {reason}; does anything listen there?") from error
+    connection.setblocking(False)  # noqa: FBT003
+    # A lease or a STOP must not wait for company (Nagle).
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    link = PortLink(TcpPort(connection), f"{host}:{port}", make_pump())
+    return Opened(description=f"TCP {host}:{port}", link=link)

@@ -1,0 +1,94 @@
+"""The operator at the terminal: two words, in order, or nothing happens."""
+
+from __future__ import annotations
+
+import pytest
+
+from cryoctl.console_operator import ConsoleOperator
+from cryoctl.cycle_table import Phase
+from tests.support.bench import Bench
+from tests.support.builders import a_treatment
+
+
+class Script:
+    """Lines that the test types."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def take(self) -> str:
+        return self.lines.pop(0) if self.lines else ""
+
+
+class Console:
+    """A bench with a person at it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.script = Script()
+        self.bench = Bench(
+            a_treatment(count=1), operator=ConsoleOperator(self.said.append, self.script)
+        )
+
+    @property
+    def phase(self) -> Phase:
+        return self.bench.phase
+
+    def type(self, line: str) -> Phase:
+        """Type a line; return where that leads."""
+        self.script.lines.append(line)
+        self.bench.run_for(0.2)
+        return self.bench.phase
+
+
+def test_the_tests_run_by_themselves_and_then_the_person_is_asked_once() -> None:
+    console = Console()
+
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    console.bench.run_for(3.0)
+
+    assert console.bench.phase is Phase.READY
+    assert console.said == ["ready. Type arm and Enter when the probe is in place"]
+
+
+@pytest.mark.requirement("SR-26")
+def test_arm_and_start_are_two_words_in_this_order() -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+
+    phases = [console.type(word) for word in ("start", "arm", "arm")]
+    assert phases == [Phase.READY, Phase.ARMED, Phase.ARMED]
+    console.type("start")
+
+    console.bench.run_until(lambda: console.bench.phase is Phase.COMPLETE)
+    assert console.said[1:] == ["armed. Type start and Enter within 10 s; Ctrl-C stops"]
+
+
+@pytest.mark.requirement("SR-26")
+def test_a_start_that_comes_too_late_has_to_be_armed_anew() -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    console.type("arm")
+    console.bench.run_for(10.5)
+    assert console.bench.phase is Phase.READY
+    console.bench.device.state = type(console.bench.device.state)(0)  # Its own timer, SR-26.
+
+    assert console.type("start") is Phase.READY
+    console.type("arm")
+    assert console.type("start") in (Phase.PREWARM, Phase.COOLING)
+
+
+@pytest.mark.requirement("SR-36")
+def test_every_reason_against_arm_is_shown_and_goes_when_it_goes() -> None:
+    console = Console()
+    console.bench.device.telemetry = {"battery_mv": 3_000}
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    assert console.type("arm") is Phase.READY
+    console.bench.device.telemetry = {}
+    console.bench.run_for(0.2)
+
+    assert console.type("arm") is Phase.ARMED
+    assert console.said[:2] == [
+        "cannot be armed:\n  SR-36: battery too low: charge the handpiece",
+        "ready. Type arm and Enter when the probe is in place",
+    ]

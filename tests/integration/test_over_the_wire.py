@@ -1,0 +1,191 @@
+"""Controller and simulated probe in two processes, over a serial port and TCP, in real time."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cryoctl.cli import invoke
+from cryoctl.recording import load_recording
+
+pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
+
+SHORT = """\
+schema = 1
+name = "Short"
+profile = "n2o-20g"
+
+[cycles]
+count = 1
+setpoint_c = -40.0
+hold_s = 2.0
+
+[thaw]
+mode = "active"
+
+[prewarm]
+duration_s = 0.0
+"""
+
+
+class Probe:
+    """``cryoctl sim`` in a process of its own."""
+
+    def __init__(self, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cryoctl", "sim", *arguments],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        )
+        assert self.process.stdout is not None
+        lines = iter(self.process.stdout)
+        self.address = next(line.split()[1] for line in lines if line.startswith("at "))
+
+    def stop(self) -> str:
+        """End it; return what it said last."""
+        self.process.send_signal(signal.SIGINT)
+        rest, _ = self.process.communicate(timeout=10.0)
+        return rest
+
+
+SERVED = {"pty": ("--pty",), "tcp": ("--tcp", "127.0.0.1:0")}
+
+
+@pytest.fixture
+def probe(request: pytest.FixtureRequest) -> Iterator[Probe]:
+    """Serve a probe as the test's parameter says, else as a serial port."""
+    served = Probe(*SERVED[getattr(request, "param", "pty")])
+    yield served
+    served.process.kill()
+    served.process.communicate()
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in a folder of our own, with the treatment in it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "short.toml").write_text(SHORT)
+
+
+def start(probe: Probe, *arguments: str) -> subprocess.Popen[str]:
+    """Run the treatment in another process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "cryoctl", "run", "short.toml", "--arm-and-start", "--device",
+         probe.address, "--out", "run", *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+
+
+def until(process: subprocess.Popen[str], word: str) -> None:
+    """Read what ``process`` says until a line has ``word`` in it."""
+    assert process.stdout is not None
+    for line in process.stdout:
+        if word in line:
+            return
+    raise AssertionError(f"it ended without saying {word}")
+
+
+def summary() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("run/summary.json").read_text("utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("probe", SERVED, indirect=True)
+def test_a_treatment_in_another_process_ends_as_in_memory(probe: Probe) -> None:
+    process = start(probe)
+    process.communicate(timeout=60.0)
+
+    over_the_wire = summary()
+    assert invoke(["run", "short.toml", "--out", "memory"]) == 0
+    in_memory = json.loads(Path("memory/summary.json").read_text("utf-8"))
+    assert (process.returncode, over_the_wire["verdict"]) == (0, "PASS")
+    assert over_the_wire["verdict"] == in_memory["verdict"]
+    assert over_the_wire["cycles"][0]["truth"] is None
+    assert over_the_wire["frames_lost"] == over_the_wire["frames_rejected"] == 0
+    assert load_recording(Path("run/run.mcap")).complete
+    assert "opened 1 times, 0 refused, 0 bytes dropped" in probe.stop()
+
+
+@pytest.mark.requirement("SR-03")
+def test_a_probe_that_dies_in_a_freeze_is_a_lost_link_and_exit_3(probe: Probe) -> None:
+    process = start(probe)
+    until(process, "COOLING")
+    probe.process.kill()
+    process.communicate(timeout=30.0)
+
+    found = summary()
+    assert (process.returncode, found["trips"][0]["id"]) == (3, "LINK")
+    assert "SAFE_NOT_CONFIRMED" in found["alarms"]
+
+
+@pytest.mark.requirement("SR-29")
+def test_ctrl_c_makes_the_probe_safe_over_the_wire(probe: Probe) -> None:
+    process = start(probe)
+    until(process, "HOLD")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30.0)
+
+    found = summary()
+    assert (process.returncode, found["verdict"]) == (130, "ABORTED")
+    assert found["trips"][0]["time_to_safe_ms"] <= 100.0
+
+
+def test_a_port_without_a_probe_is_refused_and_nothing_sent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import pty
+    import tty
+
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.set_blocking(master, False)
+    threading.Timer(0.5, os.write, (master, b"\r\nBusyBox login: ")).start()
+    began_s = time.monotonic()
+
+    code = invoke(
+        ["run", "short.toml", "--arm-and-start", "--device", f"serial:{os.ttyname(slave)}",
+         "--out", "run"]
+    )  # fmt: skip
+
+    assert code == 3
+    assert time.monotonic() - began_s < 5.0
+    assert "no probe: 17 bytes in 3 s and no frame among them" in capsys.readouterr().out
+    with pytest.raises(BlockingIOError):
+        os.read(master, 1)
+    os.close(master)
+    os.close(slave)
+
+
+@pytest.mark.parametrize("probe", SERVED, indirect=True)
+def test_a_real_device_is_not_armed_without_a_person(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", StringIO())
+
+    assert invoke(["run", "short.toml", "--device", probe.address]) == 2
+    assert "armed and started by hand" in capsys.readouterr().err
+
+
+def test_a_real_device_runs_at_its_own_speed(
+    probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = invoke(
+        ["run", "short.toml", "--device", probe.address, "--speed", "10", "--arm-and-start"]
+    )
+
+    assert code == 2
+    assert "a real device runs at 1" in capsys.readouterr().err

@@ -1,0 +1,263 @@
+"""The simulated probe as a port: who is there, what is lost, when it boots; ticked by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+
+import pytest
+
+from cryoctl_protocol.framing import Deframer
+from cryoctl_protocol.messages import ID_OF, Hello
+from cryoctl_protocol.peer import DeviceUrl
+from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.link import open_link
+from cryoctl_simulator.served.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
+from cryoctl_simulator.served.fault_port import FaultServer
+from cryoctl_simulator.served.server import ProbeServer
+
+pytestmark = pytest.mark.real_time
+
+
+def a_probe() -> SimulatedDevice:
+    peer = open_link(DeviceUrl.parse("sim:n2o-20g")).peer
+    assert isinstance(peer, SimulatedDevice)
+    return peer
+
+
+@pytest.fixture
+def pty_end() -> Iterator[PtyEndpoint]:
+    with contextlib.closing(PtyEndpoint()) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def tcp_end() -> Iterator[TcpEndpoint]:
+    with contextlib.closing(TcpEndpoint("127.0.0.1", 0)) as endpoint:
+        yield endpoint
+
+
+def open_pty(endpoint: PtyEndpoint) -> int:
+    path = endpoint.address.removeprefix("serial:")
+    return os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+
+
+def dial(endpoint: TcpEndpoint) -> socket.socket:
+    host, port = endpoint.address.removeprefix("tcp://").split(":")
+    return socket.create_connection((host, int(port)), timeout=5.0)
+
+
+def read(descriptor: int) -> bytes:
+    data = b""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            data += os.read(descriptor, 4096)
+    return data
+
+
+def hellos(data: bytes) -> int:
+    return sum(body[1] == ID_OF[Hello] for body in Deframer().feed(b"\0" + data))
+
+
+# -- pseudo-terminal ---------------------------------------------------------------------------
+
+
+def test_a_pty_passes_every_byte_both_ways_unchanged(pty_end: PtyEndpoint) -> None:
+    port = open_pty(pty_end)
+    every = bytes(range(256))
+
+    pty_end.put(every)
+    os.write(port, every)
+
+    assert read(port) == every
+    assert pty_end.take() == every
+    os.close(port)
+
+
+def test_opening_and_closing_a_pty_is_noticed_each_time(pty_end: PtyEndpoint) -> None:
+    seen = [pty_end.poll()]
+    for _ in range(3):
+        port = open_pty(pty_end)
+        seen.append(pty_end.poll())
+        os.close(port)
+        seen.append(pty_end.poll())
+
+    assert seen == [False, True, False, True, False, True, False]
+    assert pty_end.openings == 3
+    assert pty_end.take() == b""
+
+
+def test_a_pty_that_nobody_reads_drops_and_counts(pty_end: PtyEndpoint) -> None:
+    port = open_pty(pty_end)
+
+    for _ in range(100):
+        pty_end.put(bytes(4096))
+
+    kept = len(read(port))
+    assert kept > 0
+    assert pty_end.dropped_bytes == 100 * 4096 - kept
+    os.close(port)
+
+
+def test_a_pty_has_a_path_that_outlives_its_number(tmp_path: Path) -> None:
+    link = tmp_path / "probe"
+    first = PtyEndpoint(link)
+    again = PtyEndpoint(link)  # As after a crash that left the link behind.
+
+    assert again.address == f"serial:{link}"
+    assert link.readlink().exists()
+    first.close()
+    again.close()
+    assert not link.is_symlink()
+
+
+def test_a_file_that_is_no_link_is_never_replaced(tmp_path: Path) -> None:
+    mine = tmp_path / "notes"
+    mine.write_text("mine")
+
+    with pytest.raises(FileExistsError):
+        PtyEndpoint(mine)
+
+    assert mine.read_text() == "mine"
+
+
+# -- TCP -----------------------------------------------------------------------------------------
+
+
+def test_a_second_program_is_turned_away_and_the_first_goes_on(tcp_end: TcpEndpoint) -> None:
+    first = dial(tcp_end)
+    assert tcp_end.poll()
+    second = dial(tcp_end)
+    tcp_end.poll()
+    tcp_end.put(b"telemetry")
+
+    assert second.recv(10) == b""
+    assert first.recv(10) == b"telemetry"
+    assert (tcp_end.openings, tcp_end.refused) == (1, 1)
+    first.close()
+    second.close()
+
+
+def test_a_program_that_hangs_up_makes_room_for_the_next(tcp_end: TcpEndpoint) -> None:
+    first = dial(tcp_end)
+    tcp_end.poll()
+    first.close()
+    assert tcp_end.take() == b""
+    second = dial(tcp_end)
+    tcp_end.poll()
+    second.sendall(b"hello")
+
+    tcp_end.put(b"x")
+
+    assert second.recv(10) == b"x"
+    assert tcp_end.take() == b"hello"
+    second.close()
+
+
+# -- the probe behind them -----------------------------------------------------------------------
+
+
+def test_a_served_probe_greets_whoever_opens_it(pty_end: PtyEndpoint) -> None:
+    server = ProbeServer(a_probe(), pty_end, baud=115_200)
+    port = open_pty(pty_end)
+
+    for _ in range(120):
+        server.tick()
+
+    assert hellos(read(port)) >= 1
+    assert server.now_s == pytest.approx(1.2)
+    os.close(port)
+
+
+def test_nothing_waits_for_the_next_program_from_before_it_came(pty_end: PtyEndpoint) -> None:
+    server = ProbeServer(a_probe(), pty_end, baud=115_200)
+    for _ in range(300):
+        server.tick()
+    port = open_pty(pty_end)
+
+    server.tick()
+    server.tick()
+
+    assert len(read(port)) <= 230  # Two ticks at 115,200 baud.
+    os.close(port)
+
+
+@pytest.mark.parametrize("boots", [False, True])
+def test_opening_the_port_boots_the_probe_only_if_asked_for(
+    pty_end: PtyEndpoint, boots: bool
+) -> None:
+    probe = a_probe()
+    server = ProbeServer(probe, pty_end, baud=115_200, boots_on_open=boots)
+    for _ in range(50):
+        server.tick()
+    firmware = probe.firmware
+    port = open_pty(pty_end)
+
+    server.tick()
+
+    assert (probe.firmware is not firmware) is boots
+    os.close(port)
+
+
+def test_every_byte_sent_is_logged_with_its_time(tcp_end: TcpEndpoint) -> None:
+    log = StringIO()
+    server = ProbeServer(a_probe(), tcp_end, baud=None, log=log)
+    client = dial(tcp_end)
+
+    for _ in range(10):
+        server.tick()
+
+    rows = [line.split() for line in log.getvalue().splitlines()]
+    sent = b"".join(bytes.fromhex(data) for _, data in rows)
+    assert client.recv(65536) == sent
+    assert [float(at_s) for at_s, _ in rows] == [0.01, 0.02, 0.04, 0.06, 0.08, 0.1]
+    client.close()
+
+
+# -- faults ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ('{"inject": "tc_spike@1s"}', {"ok": "tc_spike@1s"}),
+        ('{"inject": "tc_spkie@1s"}', "did you mean 'tc_spike'?"),
+        ("nonsense", "not JSON"),
+        ('{"inject": 3}', "expected"),
+        ('{"history": true, "more": 1}', "expected"),
+        ("[]", "expected"),
+    ],
+)
+def test_a_fault_port_answers_every_line(line: str, answer: dict[str, str] | str) -> None:
+    with contextlib.closing(FaultServer(a_probe(), 0)) as server:
+        found = server.answer(line.encode())
+
+    if isinstance(answer, str):
+        assert answer in found["error"]
+    else:
+        assert found == answer
+
+
+def test_a_fault_asked_for_over_its_port_happens(tcp_end: Endpoint) -> None:
+    probe = a_probe()
+    with contextlib.closing(FaultServer(probe, 0)) as faults:
+        server = ProbeServer(probe, tcp_end, baud=None, faults=faults)
+        host, port = faults.address.split(":")
+        client = socket.create_connection((host, int(port)), timeout=5.0)
+        client.sendall(b'{"inject": "tc_open@0.1s"}\n{"hist')
+        server.tick()
+        server.tick()
+        client.sendall(b'ory": true}\n')
+        for _ in range(20):
+            server.tick()
+        answers = [json.loads(line) for line in client.recv(4096).splitlines()]
+        client.close()
+
+    assert answers[0] == {"ok": "tc_open@0.1s"}
+    assert answers[1]["ok"][0]["fault"] == "tc_open@0.1s"
+    assert probe.history()[0].began_s == pytest.approx(0.1)
