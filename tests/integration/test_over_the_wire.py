@@ -189,3 +189,27 @@ def test_a_real_device_runs_at_its_own_speed(
 
     assert code == 2
     assert "a real device runs at 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("probe", SERVED, indirect=True)
+def test_a_monitor_shows_the_probe_and_sends_nothing(
+    probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["monitor", "--device", probe.address, "--seconds", "2.5"]) == 0
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "connected  state IDLE  tip 3" in last
+
+
+def test_a_monitor_of_a_probe_that_goes_says_so(
+    probe: Probe, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threading.Timer(1.5, probe.process.kill).start()
+
+    assert invoke(["monitor", "--device", probe.address]) == 3
+    assert probe.address.removeprefix("serial:") in capsys.readouterr().err
+
+
+def test_a_simulated_device_is_nothing_to_listen_to(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["monitor", "--device", "sim:"]) == 2
+    assert "give a serial: or tcp: address" in capsys.readouterr().err
