@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from cryoctl_protocol.auth import SessionKeys, TagKey, session_keys, stop_key
 from cryoctl_protocol.codec import SCHEMA_HASH, CodecError, decode, encode
-from cryoctl_protocol.codes import Answer, HostMode, Op, SafeAction, Trip
+from cryoctl_protocol.codes import Answer, DeviceState, HostMode, Op, SafeAction, Trip
 from cryoctl_protocol.framing import Parsed, Reject, build, parse
 from cryoctl_protocol.messages import (
     ID_OF,
@@ -46,6 +46,15 @@ COMMAND_LIFE_MS: Final = 250
 LEASE_LIFE_MS: Final = 300
 DONE_LIFE_S: Final = 30.0
 """Longest actuation answered by DONE; the leak test takes 10 s."""
+ASK_AGAIN_S: Final = 0.1
+"""A command that telemetry shows to be over this long, without its DONE: that got lost."""
+_STATE_OF_OP: Final[dict[int, int]] = {
+    Op.SELF_TEST: DeviceState.SELF_TEST,
+    Op.LEAK_TEST: DeviceState.LEAK_TEST,
+    Op.PREWARM: DeviceState.PREWARM,
+}
+_UNASKED: Final = frozenset({Op.FREEZE, Op.THAW})
+"""Their ends are known from the state: nobody waits for the message."""
 _OPEN_ENDED: Final = frozenset({Op.PREWARM, Op.FREEZE, Op.THAW})
 """Operations that last as long as treatment and tissue want; state and interlocks watch these."""
 REJECT_WINDOW_S: Final = 1.0
@@ -94,6 +103,21 @@ class _InFlight:
     tries: int
 
 
+@dataclass(slots=True)
+class _Accepted:
+    """A command that was taken and whose end is awaited.
+
+    Attributes:
+        over_s: Since when telemetry shows that it is no longer carried out.
+    """
+
+    op: int
+    until_s: float
+    body: bytes
+    over_s: float | None = None
+    asked: int = 0
+
+
 class HostSession:
     """One controller's conversation with one device over one link.
 
@@ -122,7 +146,7 @@ class HostSession:
         self._lease_counter = 0
         self._stop_counter = 0
         self._in_flight: _InFlight | None = None
-        self._awaiting_done: dict[int, tuple[int, float]] = {}
+        self._awaiting_done: dict[int, _Accepted] = {}
         self._device_clock: tuple[int, float] | None = None
         self._sampled_ms: int | None = None
         self._same_table = False
@@ -254,7 +278,21 @@ class HostSession:
         self._device_clock = (device_ms, now_s)
         if self.phase in _OPENING:
             self.phase = Phase.OPEN  # Our keys are younger than our HELLO: the device has both.
+        if self._awaiting_done:
+            self._ask_for_lost_ends(telemetry.state, now_s)
         return telemetry
+
+    def _ask_for_lost_ends(self, state: int, now_s: float) -> None:
+        """Send a command's bytes again whose end must have been lost: a repeat is only answered."""
+        for accepted in self._awaiting_done.values():
+            if accepted.op in _UNASKED or state == _STATE_OF_OP.get(accepted.op):
+                accepted.over_s = None
+            elif accepted.over_s is None:
+                accepted.over_s = now_s
+            elif now_s - accepted.over_s >= ASK_AGAIN_S and accepted.asked < TRIES:
+                accepted.over_s = now_s
+                accepted.asked += 1
+                self._queue.append(accepted.body)
 
     def _on_ack(self, ack: Ack, now_s: float) -> bool:
         if ack.op == Op.STOP:
@@ -265,12 +303,12 @@ class HostSession:
         self._in_flight = None
         if ack.answer == Answer.ACCEPTED:
             life_s = math.inf if ack.op in _OPEN_ENDED else DONE_LIFE_S
-            self._awaiting_done[ack.counter] = (ack.op, now_s + life_s)
+            self._awaiting_done[ack.counter] = _Accepted(ack.op, now_s + life_s, flight.body)
         return True
 
     def _on_done(self, done: Done) -> bool:
-        op, _ = self._awaiting_done.get(done.counter, (None, 0.0))
-        if op != done.op:
+        accepted = self._awaiting_done.get(done.counter)
+        if accepted is None or accepted.op != done.op:
             return False
         del self._awaiting_done[done.counter]
         return True
@@ -366,9 +404,9 @@ class HostSession:
         if not self._awaiting_done and self._in_flight is None:
             return []  # The rule; this is asked with every sample.
         failed = [
-            CommandFailed(counter, op, "accepted, but its end was never reported")
-            for counter, (op, until_s) in self._awaiting_done.items()
-            if now_s > until_s
+            CommandFailed(counter, accepted.op, "accepted, but its end was never reported")
+            for counter, accepted in self._awaiting_done.items()
+            if now_s > accepted.until_s
         ]
         for lost in failed:
             del self._awaiting_done[lost.counter]

@@ -95,11 +95,12 @@ class FirmwareModel:
         requests = self.session.on_bytes(incoming, now_ms)
         self._watch_controller()
         observe(limits, s, readings)
-        cause = find_trip(limits, s)
+        cause = find_trip(limits, s, s.trips_seen)
         if cause:
             self._on_cause(Trip(cause), readings)
         elif s.state >= _SAFE:
-            s.quiet_ms += TICK_MS
+            # What lasts is told once, but nothing is over before it has gone (SR-27).
+            s.quiet_ms = 0 if find_trip(limits, s) else s.quiet_ms + TICK_MS
         for request in requests:
             if isinstance(request, Stop):
                 self._on_stop(request)
@@ -145,12 +146,8 @@ class FirmwareModel:
     # -- becoming safe ---------------------------------------------------------------------------
 
     def _on_cause(self, cause: Trip, readings: Readings) -> None:
-        s = self.state
-        s.quiet_ms = 0
-        if s.trips_seen >> cause & 1:
-            return
         rule = TRIP_RULES[cause]
-        value, limit = broken_limit(self.config.limits, s, readings, cause)
+        value, limit = broken_limit(self.config.limits, self.state, readings, cause)
         self._make_safe(_FAULT, EventCode.TRIP, cause, rule.action, value=value, limit=limit)
 
     def _on_stop(self, stop: Stop) -> None:

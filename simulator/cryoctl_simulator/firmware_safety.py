@@ -42,20 +42,34 @@ _INTEGRITY: Final = int(Trip.INTEGRITY)
 _MODE_MISMATCH: Final = int(Trip.MODE_MISMATCH)
 
 
-def find_trip(limits: DeviceLimits, s: FirmwareState) -> int:  # noqa: C901 (one flat list)
-    """Return the most dangerous cause present (a ``Trip``), or 0."""
+def find_trip(  # noqa: C901 (one flat list)
+    limits: DeviceLimits, s: FirmwareState, seen: int = 0
+) -> int:
+    """Return the most dangerous cause present (a ``Trip``), or 0.
+
+    Args:
+        limits: Of the probe.
+        s: The firmware's memory.
+        seen: Causes to pass over, one bit each: one that lasts must not hide another.
+    """
     if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
-        return _TIP_SENSOR
+        if not seen & 1 << _TIP_SENSOR:
+            return _TIP_SENSOR
     if tip_at_floor(limits, s):
-        return _TIP_FLOOR
+        if not seen & 1 << _TIP_FLOOR:
+            return _TIP_FLOOR
     if s.overpressure_ticks >= PRESSURE_TICKS:
-        return _OVERPRESSURE
+        if not seen & 1 << _OVERPRESSURE:
+            return _OVERPRESSURE
     if valve_is_stuck(limits, s):
-        return _VALVE_STUCK
+        if not seen & 1 << _VALVE_STUCK:
+            return _VALVE_STUCK
     if heater_is_dangerous(limits, s):
-        return _HEATER
+        if not seen & 1 << _HEATER:
+            return _HEATER
     if s.exhaust_ticks >= PRESSURE_TICKS:
-        return _EXHAUST_BLOCKED
+        if not seen & 1 << _EXHAUST_BLOCKED:
+            return _EXHAUST_BLOCKED
     if s.driving:
         if s.lease_left_ms <= 0:
             return _LEASE
@@ -67,11 +81,14 @@ def find_trip(limits: DeviceLimits, s: FirmwareState) -> int:  # noqa: C901 (one
         if freeze_is_too_long(limits, s):
             return _FREEZE_TIMER
     if s.leak_ms >= LEAK_MS:
-        return _LEAK
+        if not seen & 1 << _LEAK:
+            return _LEAK
     if battery_is_too_low(s):
-        return _BATTERY
+        if not seen & 1 << _BATTERY:
+            return _BATTERY
     if s.mode_mismatches >= MISMATCHES_MAX:
-        return _MODE_MISMATCH
+        if not seen & 1 << _MODE_MISMATCH:
+            return _MODE_MISMATCH
     return _NONE
 
 

@@ -15,6 +15,7 @@ from cryoctl_simulator.firmware_config import (
     DeviceLimits,
     saturation_mdegc,
 )
+from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX
 from cryoctl_simulator.firmware_state import FirmwareState
 
 TIP_COLDEST_MDEGC: Final = -92_000  # SR-11; stricter than the -110 C of the sensor's own range.
@@ -107,13 +108,14 @@ def _observe_tip(
     if plausible:
         s.tip_mdegc = tip_mdegc
         scaled = tip_mdegc * TIP_SCALE
-        if s.tip_seen:
+        if s.tip_rated:
             fast = s.tip_fast
             slow = s.tip_slow
             fast += (scaled - fast) // _FAST_DIVISOR
             slow += (scaled - slow) // _SLOW_DIVISOR
         else:
             fast = slow = scaled
+        s.tip_rated = True
         s.tip_fast = fast
         s.tip_slow = slow
         s.tip_rate_mdegc_s = (fast - slow) * 1000 // _RATE_DIVISOR
@@ -121,6 +123,9 @@ def _observe_tip(
             s.warm_ms += TICK_MS
         else:
             s.warm_ms = 0
+    elif s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
+        s.tip_rated = False  # A rate of before the sensor broke is no rate of now.
+        s.tip_rate_mdegc_s = 0
     s.tip_seen = True
 
 

@@ -99,6 +99,8 @@ class FirmwareState:
     """Filtered tip, 80 ms, in 1/256 milli-degree."""
     tip_slow: int = 0
     tip_rate_mdegc_s: int = 0
+    tip_rated: bool = False
+    """The filters follow the tip; False until a plausible sample starts them anew."""
     valve_shut_ms: int = 0
     """Since power-up at the most: nobody knows what the valve did before."""
     flow_stuck_ticks: int = 0

@@ -6,6 +6,7 @@ Commands are imported only when they run, so that ``cryoctl --help`` stays quick
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from importlib.metadata import EntryPoint, entry_points
@@ -87,6 +88,9 @@ def app() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code of the outcome."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # Closed by whoever called us: there is nobody to tell.
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")  # A terminal without '°' must not end a run.

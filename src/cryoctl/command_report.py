@@ -19,11 +19,14 @@ def report(recording: Path, out: Path | None, picture: Path | None) -> None:
     """Make one self-contained HTML file from a RECORDING (run.mcap)."""
     if out is not None and picture is not None:
         raise click.UsageError("give --out for the report or --picture for the plot, not both")
+    for target in (out, picture):
+        if target is not None and target.exists() and target.samefile(recording):
+            raise click.UsageError(f"{target} is the recording itself; give another file")
     loaded = load_recording(recording)
     if picture is not None:
         picture.write_text(cycle_svg(loaded, title="Freeze/thaw cycles"), encoding="utf-8")
         click.echo(f"wrote {picture}")
         return
-    target = out or recording.with_name("report.html")
-    target.write_text(render_report(loaded, loaded.summary or {}), encoding="utf-8")
-    click.echo(f"wrote {target}")
+    page = out or recording.with_name("report.html")
+    page.write_text(render_report(loaded, loaded.summary or {}), encoding="utf-8")
+    click.echo(f"wrote {page}")

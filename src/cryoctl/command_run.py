@@ -14,6 +14,7 @@ import click
 from cryoctl.clock import utc_now
 from cryoctl.command_options import GRAMS, settings_option, treatment_argument
 from cryoctl.console_operator import ConsoleOperator, TypedLines
+from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl.files import choose_treatment, read_text
 from cryoctl.lockstep import Operator
 from cryoctl.operators import AutomaticOperator
@@ -139,7 +140,7 @@ def run(
         treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
         device=url,
         folder=folder,
-        seed=None if url.get("seed") is None else int(url.get("seed") or 0),
+        seed=_whole_number(url.get("seed")),
         speed=speed,
         files=() if vendor_text is None else ((str(vendor), vendor_text),),
         vendor=None if vendor_text is None else load_vendor_table(vendor_text, str(vendor)),
@@ -149,6 +150,11 @@ def run(
     person = AutomaticOperator if arm_and_start else _console_operator
     with StopSignals() as signals:
         return _carry_out(options, signals, person, wants_json=wants_json)
+
+
+def _whole_number(text: str | None) -> int | None:
+    """Return a seed; a wrong one is refused by whoever opens the device."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
 
 
 def _console_operator() -> Operator:
@@ -174,31 +180,32 @@ def _carry_out(
     with make_progress(stream) as progress:
         summary = run_treatment(options, signals, progress, person)
     text = summary.model_dump_json(indent=2)
-    report = folder / "report.html"
-    unwritten = False
+    report: Path | None = folder / "report.html"
     try:
         (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
         page = render_report(load_recording(folder / "run.mcap"), summary.model_dump(mode="json"))
-        report.write_text(page, encoding="utf-8")
+        (folder / "report.html").write_text(page, encoding="utf-8")
     except OSError as error:
         # The verdict is known and is told; only its papers are missing.
         click.echo(f"cryoctl: {folder}: results not written: {error.strerror}", err=True)
-        unwritten = True
-    outcome = render_outcome(summary, report, program_name(), colour=stream.isatty())
-    _say(stream, outcome)
-    if wants_json:
-        _say(sys.stdout, text + "\n")
-    return summary.exit_code or (1 if unwritten else 0)
+        report = None
+    _say(stream, render_outcome(summary, report, program_name(), colour=stream.isatty()))
+    told = _say(sys.stdout, text + "\n") if wants_json else True
+    return summary.exit_code or (EXIT_PASS if report and told else EXIT_FAIL)
 
 
-def _say(stream: IO[str], text: str) -> None:
-    """Write to a stream whose reader may have gone; how the run ended must not depend on it."""
+def _say(stream: IO[str], text: str) -> bool:
+    """Write to a stream whose reader may have gone; return False if what it asked for is lost."""
     try:
         stream.write(text)
         stream.flush()
-    except OSError:
+    except OSError as error:
         # Python flushes once more at its end, and would fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        if not isinstance(error, BrokenPipeError):
+            click.echo(f"cryoctl: output not written: {error.strerror}", err=True)
+            return False
+    return True
 
 
 def program_name() -> str:

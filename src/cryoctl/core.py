@@ -60,6 +60,7 @@ _MACHINE: Final = PhaseMachine()
 _QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
 _ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
 _FREEZING: Final = frozenset({Phase.COOLING, Phase.HOLD})
+_BEFORE_GAS: Final = frozenset({Phase.SELF_TEST, Phase.LEAK_TEST, Phase.READY, Phase.ARMED})
 # Taken out of their classes once: in Python 3.11 getting a member takes as long as ten other steps.
 _FREEZE: Final = int(DeviceState.FREEZE)
 _OPEN: Final = SessionPhase.OPEN
@@ -186,7 +187,7 @@ class Controller:
     def made_safe(self) -> bool:
         """True once a trip's safe state has been seen and the valve has proved to be shut.
 
-        A thaw may still run by itself then, and nobody has to wait for it.
+        The needle may still be frozen in; what heats it stops when the leases do.
         """
         if self.finished:
             return True
@@ -319,10 +320,9 @@ class Controller:
         if self.session.phase is not _OPEN:
             self._sink.sample(sample, now_s)
             return
-        notice = self.interlocks.check(
+        for notice in self.interlocks.check(
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
-        )
-        if notice is not None:
+        ):
             self.safing.cause_seen_s = now_s
             self.trip(notice, now_s)
         if sample.state in SAFE_STATES:
@@ -391,7 +391,7 @@ class Controller:
         if op is Op.STOP:
             return
         if answer is not Answer.ACCEPTED:
-            if op in (Op.ARM, Op.START) and self.phase in (Phase.READY, Phase.ARMED):
+            if self.phase in _BEFORE_GAS:
                 self.fail(f"the probe refused {op.name}: {answer.name}", now_s)
             elif op is not Op.CLEAR:
                 self.trip(command_failed(f"{op.name} refused: {answer.name}"), now_s)
@@ -630,6 +630,11 @@ class Controller:
         self.journal.log("failed", now_s, why=why)
         if self.phase not in (*_QUIET, Phase.IDLE):  # Else the probe may be at another's command.
             self.session.stop(SafeAction.THAW, Trip.OPERATOR_STOP)
+
+    def leave(self, now_s: float) -> None:
+        """Take note that nobody watches any more, although the needle may be frozen in."""
+        if self.phase is Phase.SAFE:
+            self.journal.alarm("NOT_RELEASED", now_s)
 
     def _leases(self, now_s: float) -> bool:
         """Return True while the probe may rely on this controller."""

@@ -96,8 +96,8 @@ class Interlocks:
     gas: str
     memory: Memory = field(default_factory=Memory)
 
-    def check(self, sample: Sample, now_s: float, *, rejects: int) -> TripNotice | None:
-        """Return the first limit that ``sample`` breaks, most dangerous first.
+    def check(self, sample: Sample, now_s: float, *, rejects: int) -> list[TripNotice]:
+        """Return every limit that ``sample`` breaks, most dangerous first.
 
         Args:
             sample: The newest valid telemetry.
@@ -107,11 +107,16 @@ class Interlocks:
         memory = self.memory
         limits = self.limits
         remember(memory, sample, now_s, self.gas, limits.exhaust_trip_bar)
+        # All of them, always: one that lasts must neither hide another nor stop its clock.
+        broken = []
         for check in _CHECKS:
             notice = check(sample, memory, limits, now_s)
             if notice is not None:
-                return notice
-        return too_many_rejects(sample, rejects)
+                broken.append(notice)
+        notice = too_many_rejects(sample, rejects)
+        if notice is not None:
+            broken.append(notice)
+        return broken
 
     @property
     def valve_is_proved(self) -> bool:
@@ -133,7 +138,11 @@ def remember(
         memory.bad_history = (memory.bad_history << 1 | bad) & _FIVE_SAMPLES
         memory.last_tip_c = tip_c
         memory.last_device_ms = sample.device_ms
-        _follow_rate(memory, tip_c, now_s)
+        if not bad:  # A spike would look like a fall of a hundred degrees a second.
+            _follow_rate(memory, tip_c, now_s)
+        elif memory.bad_history.bit_count() >= BAD_SAMPLES:
+            memory.filtered_tip_c = None  # A rate of before the sensor broke is no rate of now.
+            memory.tip_rate_c_per_s = 0.0
     memory.last_s = now_s
     if sample.valve > 0.0:
         memory.valve_shut_s = None
@@ -299,6 +308,7 @@ def leak(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNo
         return None
     flow_mg_s = sample.exhaust_flow_mg_s
     if flow_mg_s is None:
+        memory.leak_s = None
         return None
     flow_max_mg_s = LEAK_FRACTION * limits.nominal_flow_mg_s
     if flow_mg_s <= flow_max_mg_s:
@@ -381,6 +391,7 @@ def flow_high(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> T
     """SR-20: more gas than the needle can pass, for 300 ms, means it goes elsewhere."""
     flow_mg_s = sample.exhaust_flow_mg_s
     if flow_mg_s is None:
+        memory.flow_high_s = None
         return None
     flow_max_mg_s = FLOW_HIGH_FRACTION * limits.nominal_flow_mg_s
     if flow_mg_s <= flow_max_mg_s:

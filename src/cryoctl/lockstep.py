@@ -55,13 +55,19 @@ class LockStep:
         self._steps = 0
         self._stop_wanted = False
         self._stopping = False
+        self._leaving = False
 
-    def request_stop(self) -> None:
-        """Have STOP requested before the next step; safe to call from a signal handler."""
+    def request_stop(self, *, leave: bool = False) -> None:
+        """Have STOP requested before the next step; safe to call from a signal handler.
+
+        Args:
+            leave: End as soon as the probe is safe, though the needle may still be frozen in.
+        """
         self._stop_wanted = True
+        self._leaving = self._leaving or leave
 
     def run(self, *, until_s: float) -> None:
-        """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
+        """Go on until the controller has finished, or is left, or ``until_s``."""
         controller = self.controller
         if not self._connected:
             self._connected = True
@@ -70,8 +76,9 @@ class LockStep:
         try:
             while not controller.finished and self.now_s < until_s:
                 self.step()
-                if self._stopping and controller.made_safe:
-                    break  # The probe thaws by itself; nobody has to wait for it.
+                if self._leaving and self._stopping and controller.made_safe:
+                    controller.leave(self.now_s)
+                    break
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
             controller.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), self.now_s)

@@ -16,12 +16,12 @@ _HEAD: Final = (
 )
 
 
-def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool) -> str:
+def render_outcome(summary: Summary, report: Path | None, program: str, *, colour: bool) -> str:
     """Return the closing lines of a run, at most 80 columns wide but for paths.
 
     Args:
         summary: Of the run.
-        report: The HTML file just written.
+        report: The HTML file just written, None if it could not be.
         program: What a user types to call this program.
         colour: Whether the terminal shows colours; they never carry meaning alone.
     """
@@ -44,6 +44,10 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
         lines.append(f"link: {summary.frames_lost} frames lost, {summary.frames_rejected} rejected")
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
+    if "NOT_RELEASED" in summary.alarms:
+        lines.append(
+            "!!! left before the tip was warm: the needle may be frozen in, do not pull it"
+        )
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
     for missing in summary.not_provided:
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
@@ -54,7 +58,7 @@ def render_outcome(summary: Summary, report: Path, program: str, *, colour: bool
         "",
         f"{verdict}   {summary.virtual_s:.0f} s of treatment in {summary.wall_s:.1f} s ({origin})",
         f"recording  {summary.recording}",
-        f"report     {report}",
+        f"report     {report or 'not written'}",
         "",
         "next:",
         f"  {program} plan --profile {summary.profile}",

@@ -146,13 +146,18 @@ def _safe(c: Controller, now_s: float, elapsed_s: float) -> None:
         else:
             c.safing.repeat_stop(c.session, now_s)
         return
+    if not shows_safe_state(sample):
+        if c.safing.confirmed:
+            c.journal.log("unsafe", now_s, state=DeviceState(sample.state).name)
+            c.safing.lose()
+        c.safing.repeat_stop(c.session, now_s)
+        if elapsed_s > SILENT_SAFE_S:
+            c.journal.alarm("SAFE_NOT_CONFIRMED", now_s)
+        return
     if not c.safing.confirmed:
-        if not shows_safe_state(sample):
-            c.safing.repeat_stop(c.session, now_s)
-            if elapsed_s > SILENT_SAFE_S:
-                c.journal.alarm("SAFE_NOT_CONFIRMED", now_s)
-            return
         c.journal.log("safe", now_s, time_to_safe_ms=c.safing.confirm(now_s))
+    if not c.interlocks.valve_is_proved:
+        return  # An active thaw may be over before a stuck valve can show.
     if c.measures.is_free or elapsed_s > c.treatment.thaw.timeout_s:
         c.fire(Trigger.MADE_SAFE, now_s)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final
 
 from cryoctl.clock import monotonic_s
@@ -32,9 +32,13 @@ def make_progress(stream: IO[str]) -> Iterator[Progress]:
     from rich.console import Console
     from rich.live import Live
 
-    console = Console(file=stream)
-    with Live(console=console, auto_refresh=False) as live:
+    live = Live(console=Console(file=stream), auto_refresh=False)
+    live.start()
+    try:
         yield LiveProgress(live)
+    finally:
+        with suppress(OSError):  # The terminal may have gone; the result must not go with it.
+            live.stop()
 
 
 class PlainProgress:

@@ -107,10 +107,13 @@ class QueuedRecorder:
             self._refused += 1
 
     def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            refused, write, arguments = item
-            self._tell(refused)
-            write(*arguments)
+        try:
+            while (item := self._queue.get()) is not None:
+                refused, write, arguments = item
+                self._tell(refused)
+                write(*arguments)
+        except Exception as error:  # noqa: BLE001  # Whatever it is, records are no longer kept.
+            self._stalled = f"recording failed: {error!r}"
 
     def _tell(self, refused: int) -> None:
         """Have the recorder leave a gap where records were refused."""

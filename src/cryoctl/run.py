@@ -6,6 +6,7 @@ import asyncio
 import gc
 import platform
 import secrets
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -153,7 +154,12 @@ def _run(
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, _settings(options), recorder)
         shell = _Shell(controller, operator, signals, on_progress)
-        now_s, problem = shell.drive(opened, options.speed)
+        try:
+            now_s, problem = shell.drive(opened, options.speed)
+        except Exception as error:  # noqa: BLE001  # What was recorded so far tells what happened.
+            traceback.print_exception(error)
+            now_s, problem = shell.ticked_s, ""
+            controller.failure = controller.failure or f"internal error: {error!r}"
         if isinstance(recorder, QueuedRecorder):
             recorder.drain(RECORDER_STOP_S)
         treatment, session = options.treatment, controller.session
@@ -261,6 +267,8 @@ class _Shell:
         self._operator = operator
         self._signals = signals
         self._show = on_progress
+        self.ticked_s = 0.0
+        """Controller's time at the last tick."""
 
     def drive(self, opened: Opened, speed: float | None) -> tuple[float, str]:
         """Return the controller's time at the end and what went wrong outside the treatment."""
@@ -273,6 +281,7 @@ class _Shell:
         return self._drive_paced(opened.peer, Pacer(speed))
 
     def _on_tick(self, now_s: float) -> None:
+        self.ticked_s = now_s
         if self._show is None:
             return
         try:

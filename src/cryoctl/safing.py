@@ -103,6 +103,12 @@ class Safing:
         self._stop_sent_s = float("-inf")
         return True
 
+    def lose(self) -> None:
+        """Take note that a safe state that was seen is no more: the way to it begins again."""
+        record = self._present[-1]
+        record.time_to_safe_ms = None
+        self._unsafe.append(record)
+
     def repeat_stop(self, session: HostSession, now_s: float) -> None:
         """Send STOP if the last one is long enough ago."""
         if now_s - self._stop_sent_s < STOP_RETRY_S:

@@ -14,20 +14,26 @@ _SIGNALS: Final = tuple(
 class Stoppable(Protocol):
     """Whatever drives a probe and can be told to stop."""
 
-    def request_stop(self) -> None:
-        """Have STOP requested as soon as possible; called from a signal handler."""
+    def request_stop(self, *, leave: bool = False) -> None:
+        """Have STOP requested as soon as possible; called from a signal handler.
+
+        Args:
+            leave: Nobody waits for the needle to come free.
+        """
         ...
 
 
 class StopSignals:
     """Holds the signals from start-up to the last line of the result.
 
-    One that comes before there is anything to stop is kept for it; one that comes after the probe
-    is safe must not cost the report.
+    The first Ctrl-C stops, and the run goes on until the needle is free; a second one leaves as
+    soon as the probe is safe. SIGTERM and SIGHUP mean that nobody is there to wait. One that comes
+    before there is anything to stop is kept for it; one that comes late must not cost the report.
     """
 
     def __init__(self) -> None:
-        self._wanted = False
+        self._wanted = 0
+        self._leave = False
         self._target: Stoppable | None = None
         self._previous: dict[int, Any] = {}
 
@@ -35,7 +41,7 @@ class StopSignals:
         """Pass signals on to ``target``, and at once any that came before it."""
         self._target = target
         if self._wanted:
-            target.request_stop()
+            target.request_stop(leave=self._leave)
 
     def __enter__(self) -> Self:
         """Take the signals over."""
@@ -53,7 +59,8 @@ class StopSignals:
         for number, handler in self._previous.items():
             signal.signal(number, handler)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._wanted = True
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._wanted += 1
+        self._leave = self._leave or self._wanted > 1 or number != signal.SIGINT
         if self._target is not None:
-            self._target.request_stop()
+            self._target.request_stop(leave=self._leave)

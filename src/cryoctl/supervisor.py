@@ -80,17 +80,23 @@ class Supervisor:
         self._gone = False
         self.stopping = False
         """True once STOP was requested: what is left is to see the probe safe."""
+        self._leaving = False
 
-    def request_stop(self) -> None:
-        """Have STOP requested at the next tick; safe to call from a signal handler."""
+    def request_stop(self, *, leave: bool = False) -> None:
+        """Have STOP requested at the next tick; safe to call from a signal handler.
+
+        Args:
+            leave: End as soon as the probe is safe, though the needle may still be frozen in.
+        """
         self._stop_wanted = True
+        self._leaving = self._leaving or leave
 
     def give_up(self, why: str) -> None:
         """Have the run end at the next tick, with a STOP, because it cannot go on as asked."""
         self._why_given_up = why
 
     async def run(self, *, until_s: float) -> None:
-        """Go on until the controller has finished, or was stopped and is safe, or ``until_s``."""
+        """Go on until the controller has finished, or is left, or ``until_s``."""
         loop = asyncio.get_running_loop()
         self.controller.connect(loop.time())
         await self._send(loop.time())
@@ -127,8 +133,9 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         count = round(loop.time() / TICK_S)
         while not self.controller.finished and loop.time() < until_s:
-            if self.stopping and self.controller.made_safe:
-                return  # The probe thaws by itself; nobody has to wait for it.
+            if self._leaving and self.stopping and self.controller.made_safe:
+                self.controller.leave(loop.time())
+                return
             count += 1
             await sleep_until(count * TICK_S + TICK_OFFSET_S)
             if self.controller.finished:

@@ -16,7 +16,7 @@ from tests.support.live_phases import bench_in
 
 
 @pytest.mark.requirement("SR-26")
-@pytest.mark.parametrize("op", [Op.SELF_TEST, Op.LEAK_TEST, Op.PREWARM, Op.FREEZE, Op.THAW, Op.END])
+@pytest.mark.parametrize("op", [Op.PREWARM, Op.FREEZE, Op.THAW, Op.END])
 def test_a_command_that_is_refused_trips(op: Op) -> None:
     bench = automatic_bench(a_treatment(count=1, prewarm_s=2.0))
     bench.device.refuse = {op: Answer.OUT_OF_RANGE}
@@ -28,8 +28,8 @@ def test_a_command_that_is_refused_trips(op: Op) -> None:
 
 
 @pytest.mark.requirement("SR-26")
-@pytest.mark.parametrize("op", [Op.ARM, Op.START])
-def test_a_refused_arm_or_start_ends_the_run_and_says_why(op: Op) -> None:
+@pytest.mark.parametrize("op", [Op.SELF_TEST, Op.LEAK_TEST, Op.ARM, Op.START])
+def test_a_command_refused_before_any_gas_ends_the_run_and_says_why(op: Op) -> None:
     bench = automatic_bench()
     bench.device.refuse = {op: Answer.NOT_AUTHORISED}
 
@@ -77,9 +77,33 @@ def test_answers_that_get_lost_are_asked_for_again_and_do_no_harm() -> None:
     ]
 
 
+@pytest.mark.requirement("SR-03")
+@pytest.mark.parametrize("op", [Op.SELF_TEST, Op.LEAK_TEST, Op.ARM, Op.START, Op.PREWARM, Op.END])
+def test_an_end_that_got_lost_is_asked_for_again_and_nothing_is_done_twice(op: Op) -> None:
+    bench = automatic_bench(a_treatment(count=1, prewarm_s=2.0))
+    bench.device.lose_dones = {op}
+
+    bench.run_to_the_end()
+
+    assert bench.controller.verdict is Verdict.PASS
+    assert bench.now_s < 20.0
+    assert [done for _, done in bench.device.commands].count(op) == 1
+
+
+def never_answers_again(bench: Bench) -> None:
+    """Have the probe forget every answer at once, so that a repeat gets none."""
+
+    class Forgetful(dict[int, list[bytes]]):
+        def setdefault(self, *_arguments: object) -> list[bytes]:
+            return []
+
+    bench.device.session._answers = Forgetful()
+
+
 def test_a_prewarming_whose_end_is_never_reported_trips() -> None:
     bench = automatic_bench(a_treatment(prewarm_s=2.0))
     bench.device.lose_dones = {Op.PREWARM}
+    never_answers_again(bench)
     bench.run_to(Phase.PREWARM)
     began_s = bench.now_s
 
@@ -127,6 +151,7 @@ def test_a_command_that_the_gate_keeps_back_for_a_second_trips() -> None:
 def test_a_test_whose_end_is_never_reported_trips_after_30_s(op: Op) -> None:
     bench = automatic_bench()
     bench.device.lose_dones = {op}
+    never_answers_again(bench)
 
     bench.run_until(lambda: bool(bench.controller.trips))
 

@@ -180,9 +180,42 @@ def test_the_safe_state_is_valve_and_supply_shut_and_latched(unsafe: dict[str, i
     assert not bench.controller.made_safe
     assert "SAFE_NOT_CONFIRMED" in bench.controller.alarms
     bench.device.telemetry = {}
-    bench.run_for(0.1)
+    bench.run_for(2.5)  # And until the valve has proved to be shut.
 
     assert bench.controller.made_safe
+
+
+@pytest.mark.requirement("SR-27")
+@pytest.mark.parametrize("lost", [{"valve_permille": 900}, {"shutoff_open": 1}, {"state": 6}])
+def test_a_safe_state_that_is_lost_again_is_no_safe_state(lost: dict[str, int]) -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.tip_follows = False
+    bench.ask(Request.STOP)
+    bench.run_until(lambda: bench.controller.safing.confirmed)
+    stops = len(bench.device.stops)
+
+    bench.device.telemetry = lost
+    bench.run_for(1.0)
+    assert not bench.controller.safing.confirmed
+    assert bench.controller.trips[0].time_to_safe_ms is None
+    assert len(bench.device.stops) - stops >= 12
+    assert "unsafe" in [event.kind for event in bench.sink.events]
+    bench.device.telemetry = {}
+    bench.run_for(0.1)
+
+    assert bench.controller.safing.confirmed
+
+
+@pytest.mark.requirement("SR-07")
+def test_a_warm_tip_does_not_end_a_run_before_the_valve_has_proved_to_be_shut() -> None:
+    bench = bench_in(Phase.COOLING)
+    bench.run_for(0.2)  # The tip is still warm.
+    bench.ask(Request.STOP)
+    stop_s = bench.now_s
+
+    bench.run_to(Phase.FAULT)
+
+    assert 2.3 <= bench.now_s - stop_s <= 2.4
 
 
 @pytest.mark.requirement("SR-07")

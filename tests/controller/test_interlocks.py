@@ -313,14 +313,32 @@ def test_of_many_broken_limits_the_most_dangerous_comes_first(
             sample = sample._replace(**in_sample)
             for name, value in in_memory.items():
                 setattr(memory, name, value)
-        notice = Interlocks(profile.limits, "N2O", memory).check(sample, NOW_S, rejects=6)
-        assert notice is not None
-        reported.append(notice.trip)
-        if notice.trip is Trip.INTEGRITY:
+        worst, *_ = Interlocks(profile.limits, "N2O", memory).check(sample, NOW_S, rejects=6)
+        reported.append(worst.trip)
+        if worst.trip is Trip.INTEGRITY:
             break
-        mended.append(notice.trip)
+        mended.append(worst.trip)
 
     assert reported == order
+
+
+def test_a_limit_that_stays_broken_hides_no_other() -> None:
+    limits = load_profile("n2o-20g").limits
+    sample, memory = everything_wrong(valve=0.0)
+
+    broken = Interlocks(limits, "N2O", memory).check(sample, NOW_S, rejects=6)
+
+    assert [notice.trip for notice in broken] == [
+        Trip.TIP_SENSOR,
+        Trip.OVERPRESSURE,
+        Trip.EXHAUST_BLOCKED,
+        Trip.HEATER,
+        Trip.VALVE_STUCK,
+        Trip.LEAK,
+        Trip.SKIN_COLD,
+        Trip.FLOW_HIGH,
+        Trip.INTEGRITY,
+    ]
 
 
 def test_overpressure_comes_before_a_blocked_exhaust_and_both_after_the_floor() -> None:

@@ -148,15 +148,42 @@ def test_a_stop_from_a_signal_is_on_the_wire_with_the_next_step(at_s: float) -> 
     bench.shell.run(until_s=at_s)
     before_s = bench.now_s
 
-    bench.shell.request_stop()
+    bench.shell.request_stop(leave=True)
     bench.shell.run(until_s=3600.0)
 
     assert bench.controller.verdict is Verdict.ABORTED
     if at_s > 0.0:
         assert bench.sink.sent_stops()[0][0] - before_s <= 0.0101
         assert bench.controller.made_safe
-        # The valve has to prove that it is shut; nobody waits for the thaw that the probe runs.
+        # The valve has to prove that it is shut; somebody who leaves waits for no thaw.
         assert bench.now_s - before_s < 2.4
+
+
+def test_a_stopped_run_goes_on_until_the_needle_is_free() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to(Phase.HOLD)
+
+    bench.shell.request_stop()
+    bench.shell.run(until_s=3600.0)
+
+    assert bench.phase is Phase.FAULT
+    assert bench.sink.samples[-1][1].tip_temp_c > 5.0  # type: ignore[operator]
+    assert "NOT_RELEASED" not in bench.controller.alarms
+
+
+def test_whoever_leaves_a_frozen_needle_is_told() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.device.at(7.9, "tip_follows", value=False)
+    bench.run_to(Phase.HOLD)
+    bench.device.tip_follows = False
+
+    bench.shell.request_stop()
+    bench.shell.run(until_s=bench.now_s + 30.0)
+    assert bench.phase is Phase.SAFE
+    bench.shell.request_stop(leave=True)
+    bench.shell.run(until_s=3600.0)
+
+    assert "NOT_RELEASED" in bench.controller.alarms
 
 
 @pytest.mark.requirement("SR-37")

@@ -153,6 +153,21 @@ def test_a_disk_that_never_comes_back_does_not_hold_up_the_end() -> None:
     assert failure == "recording failed: the disk took nothing for 0.01 s"
 
 
+def test_whatever_ends_the_thread_is_told_as_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = KeptBytes()
+    queue = queued(stream, size=10)
+
+    def fail(*_arguments: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(queue._recorder, "sample", fail)
+    queue.sample(SAMPLE, 0.1)
+    queue.drain(PATIENCE_S)
+
+    assert not queue.ready
+    assert queue.failure == "recording failed: MemoryError()"
+
+
 def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
     stream = KeptBytes()
     queue = queued(stream, size=10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -39,13 +40,23 @@ class Supervised:
         )
         self.ended_s = 0.0
 
-    def run(self, *, until_s: float = 3600.0, stop_at_s: float | None = None) -> None:
+    def run(
+        self,
+        *,
+        until_s: float = 3600.0,
+        stop_at_s: float | None = None,
+        leave: bool = False,
+        give_up_at_s: float | None = None,
+    ) -> None:
         """Run to the end in a loop of virtual time, stopped like a signal would at a time."""
 
         async def main() -> None:
             loop = asyncio.get_running_loop()
             if stop_at_s is not None:
-                loop.call_at(stop_at_s, self.supervisor.request_stop)
+                stop = partial(self.supervisor.request_stop, leave=leave)
+                loop.call_at(stop_at_s, stop)
+            if give_up_at_s is not None:
+                loop.call_at(give_up_at_s, self.supervisor.give_up, "too slow")
             await self.supervisor.run(until_s=until_s)
             self.ended_s = loop.time()
 
@@ -140,7 +151,7 @@ def test_a_run_ends_at_its_time_limit() -> None:
 def test_a_stop_from_a_signal_is_on_the_wire_within_50_ms(stop_at_s: float) -> None:
     supervised = Supervised(a_treatment(count=1), a_device())
 
-    supervised.run(stop_at_s=stop_at_s)
+    supervised.run(stop_at_s=stop_at_s, leave=True)
 
     assert supervised.controller.verdict is Verdict.ABORTED
     assert supervised.controller.made_safe
@@ -240,6 +251,18 @@ def test_a_stop_that_ends_a_run_still_reaches_the_probe() -> None:
 
     assert "LEAK_TEST failed" in supervised.controller.failure
     assert [stop.action for stop in device.stops] == [SafeAction.THAW]
+
+
+def test_a_run_that_is_given_up_leaves_the_probe_with_a_stop() -> None:
+    device = a_device()
+    supervised = Supervised(a_treatment(count=1), device)
+
+    supervised.run(give_up_at_s=8.0)
+
+    assert supervised.controller.failure == "too slow"
+    assert supervised.controller.link_failure
+    assert [stop.action for stop in device.stops] == [SafeAction.THAW]
+    assert device.state.name == "SAFE"
 
 
 def test_line_errors_reach_the_controller() -> None:

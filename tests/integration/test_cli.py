@@ -141,6 +141,7 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["run", "--fault", "tc_opne@3s"], 2, "tc_open"),
         (["run", "--fault", "tc_open"], 2, "tc_open"),
         (["run", "--scenario", "muscl"], 2, "muscle"),
+        (["run", "--device", "sim:?seed=abc"], 2, "seed 'abc' is no whole number"),
         (["run", "--speed", "fast"], 2, "neither max nor a factor"),
         (["run", "--speed", "0.09"], 2, "neither max nor a factor from 0.1 to 1000"),
         (["run", "--cycles", "1", "--set", "cycles.count=2"], 2, "give one of them"),
@@ -240,6 +241,50 @@ def test_a_speed_that_cannot_be_kept_is_refused_with_the_rate(
     assert (code, summary.exit_code, summary.verdict) == (3, 3, "FAIL")
     assert "--speed 1000 cannot be kept on this machine" in summary.failure
     assert summary.trips == []
+
+
+def test_an_error_inside_a_run_leaves_a_closed_recording_and_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def explode(*_arguments: object) -> None:
+        raise ZeroDivisionError("made up")
+
+    monkeypatch.setattr("cryoctl.phases.end_freeze", explode)
+
+    assert invoke(["run", *SHORT, "--out", "here"]) == 4
+
+    summary = Summary.model_validate_json(Path("here/summary.json").read_text("utf-8"))
+    assert summary.failure == "internal error: ZeroDivisionError('made up')"
+    assert [trip.id for trip in summary.trips] == ["INTERNAL"]
+    assert load_recording(Path("here/run.mcap")).complete
+    assert Path("here/report.html").exists()
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_report_is_never_written_over_its_recording(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["run", *SHORT, "--out", "here"]) == 0
+    before = Path("here/run.mcap").read_bytes()
+
+    for option in ("--out", "--picture"):
+        assert invoke(["report", "here/run.mcap", option, "here/../here/run.mcap"]) == 2
+
+    assert "is the recording itself" in capsys.readouterr().err
+    assert Path("here/run.mcap").read_bytes() == before
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has it")
+def test_a_summary_that_cannot_be_printed_is_no_success() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "cryoctl", "run", *SHORT, "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert done.returncode == 1
+    assert "output not written: No space left on device" in done.stderr
 
 
 def test_a_fault_whose_moment_never_comes_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -94,6 +94,37 @@ def test_a_leaking_supply_fails_the_leak_test_and_is_never_armed() -> None:
     assert controller.cycles == []
 
 
+@pytest.mark.parametrize(
+    ("faults", "told"),
+    [
+        # A heater that is stuck on while the pressure stays too high.
+        (
+            "scenario=air-check&fault=heater_stuck_on@freeze+1s&fault=cartridge_hot@freeze+10s",
+            ["OVERPRESSURE", "HEATER"],
+        ),
+        ("fault=tc_open@freeze+12s&fault=valve_stuck_open@freeze+12s",
+         ["TIP_SENSOR", "VALVE_STUCK", "LEAK"]),
+        ("fault=skin_open@freeze&fault=valve_stuck_open@freeze", ["SKIN_COLD", "VALVE_STUCK"]),
+    ],
+)  # fmt: skip
+def test_no_fault_hides_another(faults: str, told: list[str]) -> None:
+    plan = treatment("n2o-20g", count=1, hold_s=15.0)
+    stack = build_stack(query=faults, plan=plan)
+
+    stack.run()
+
+    assert [trip.notice.trip.name for trip in stack.controller.trips] == told
+    assert max(truth.tip_temp_c for _, truth in stack.sink.truth) < 53.0
+
+
+@pytest.mark.requirement("SR-11")
+@pytest.mark.parametrize("at_s", [20.08, 30.5, 41.3, 50.02, 58.7])
+def test_single_spikes_trip_nothing_whenever_they_come(at_s: float) -> None:
+    controller = run_with(f"tc_spike@{at_s}s").controller
+
+    assert (controller.verdict, controller.trips) == (PASS, [])
+
+
 @pytest.mark.requirement("SR-19")
 def test_a_leak_test_that_cannot_see_the_pressure_is_failed() -> None:
     controller = run_with("pressure_open@1s:8s").controller

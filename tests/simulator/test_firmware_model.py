@@ -473,6 +473,41 @@ def test_the_first_cause_is_kept_and_every_cause_is_reported_once() -> None:
     assert trips == [Trip.OVERPRESSURE, Trip.EXHAUST_BLOCKED]
 
 
+@pytest.mark.requirement("SR-27")
+def test_a_cause_that_lasts_hides_no_other_and_is_not_over_while_it_lasts() -> None:
+    bench = bench_in(S.FREEZE)
+    bench.readings.supply_mbar = 70_000
+    bench.run_s(0.1)
+    bench.readings.tip_mdegc = 44_000
+    bench.run_s(3)
+    trips = [Trip(e.trip) for e in bench.events() if e.code == EventCode.TRIP]
+    assert trips == [Trip.OVERPRESSURE, Trip.HEATER]
+    assert bench.outputs.tip_heater_permille == 0
+    assert bench.command(Op.CLEAR) is A.FAULT_LATCHED
+    bench.readings.tip_mdegc = 36_000
+    bench.run_s(2)
+    assert bench.command(Op.CLEAR) is A.FAULT_LATCHED  # The pressure is still too high.
+    bench.readings.supply_mbar = 50_000
+    bench.run_s(1.1)
+    bench.ask(Op.CLEAR)
+
+
+@pytest.mark.requirement("SR-07")
+@pytest.mark.requirement("SR-11")
+def test_a_sensor_that_breaks_in_a_fast_fall_is_told_as_that_alone() -> None:
+    bench = bench_in(S.FREEZE)
+    for _ in range(100):
+        bench.readings.tip_mdegc -= 500
+        bench.tick()
+    bench.readings.open_circuit = int(Sensor.TIP)
+    bench.run_s(5)
+    bench.readings.open_circuit = 0
+    bench.readings.tip_mdegc -= 20_000
+    bench.run_s(5)
+    trips = [Trip(e.trip) for e in bench.events() if e.code == EventCode.TRIP]
+    assert trips == [Trip.TIP_SENSOR]
+
+
 def test_a_trip_whose_action_is_thaw_heats_a_frozen_tip_by_itself() -> None:
     bench = bench_in(S.FREEZE)
     settle(bench, -30_000)

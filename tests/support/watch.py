@@ -26,11 +26,12 @@ class Watch:
         return self.count * PERIOD_MS / 1000.0
 
     def see(self, sample: Sample, *, rejects: int = 0) -> TripNotice | None:
-        """Show one sample."""
+        """Show one sample; return the most dangerous of its notices."""
         now_s = self.now_s
         stamped = sample._replace(device_ms=self.count * PERIOD_MS)
         self.count += 1
-        return self.interlocks.check(stamped, now_s, rejects=rejects)
+        broken = self.interlocks.check(stamped, now_s, rejects=rejects)
+        return broken[0] if broken else None
 
     def first_trip(self, sample: Sample, *, within_s: float) -> tuple[float, Trip] | None:
         """Show the same sample again and again; return when it trips and why."""
