@@ -26,7 +26,7 @@ run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no har
 	@$(BIN)/cryoctl run $(ARGS)
 
 test: $(DEV_STAMP) ## the whole test suite
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
 check: $(DEV_STAMP) ## style, types, import rules, spelling, generated files
 	$(BIN)/ruff check

@@ -45,9 +45,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
     if "NOT_RELEASED" in summary.alarms:
-        lines.append(
-            "!!! left before the tip was warm: the needle may be frozen in, do not pull it"
-        )
+        lines.append("!!! left before the tip was warm: the needle may be frozen in; do not pull")
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)
     for missing in summary.not_provided:
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""

@@ -10,16 +10,22 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from cryoctl.cli import invoke
 from cryoctl.recording import load_recording
 
-pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
+# One worker tells the stories once; the first test waits for real seconds.
+pytestmark = [
+    pytest.mark.real_time,
+    pytest.mark.timeout(120),
+    pytest.mark.xdist_group("over the wire"),
+]
 
 SHORT = """\
 schema = 1
@@ -79,69 +85,117 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "short.toml").write_text(SHORT)
 
 
-def start(probe: Probe, *arguments: str) -> subprocess.Popen[str]:
-    """Run the treatment in another process."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "cryoctl", "run", "short.toml", "--arm-and-start", "--device",
-         probe.address, "--out", "run", *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )  # fmt: skip
+class Told(NamedTuple):
+    """How a treatment over the wire ended."""
+
+    exit_code: int
+    summary: dict[str, Any]
+    recording: Path
+    probe: str
 
 
-def until(process: subprocess.Popen[str], word: str) -> None:
-    """Read what ``process`` says until a line has ``word`` in it."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if word in line:
-            return
-    raise AssertionError(f"it ended without saying {word}")
+class Controller:
+    """``cryoctl run`` in a process of its own, on a probe in another."""
+
+    def __init__(self, folder: Path, served: str) -> None:
+        self.folder = folder
+        self.probe = Probe(*SERVED[served])
+        (folder / "short.toml").write_text(SHORT)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "cryoctl", "run", "short.toml", "--arm-and-start", "--device",
+             self.probe.address, "--out", "run"],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            cwd=folder,
+        )  # fmt: skip
+
+    def until(self, word: str) -> None:
+        """Read what it says until a line has ``word`` in it."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if word in line:
+                return
+        raise AssertionError(f"it ended without saying {word}")
+
+    def end(self) -> Told:
+        """Wait for its end, then end the probe."""
+        self.process.communicate(timeout=60.0)
+        said = self.probe.stop() if self.probe.process.poll() is None else ""
+        self.probe.process.communicate()
+        run = self.folder / "run"
+        summary = json.loads((run / "summary.json").read_text("utf-8"))
+        return Told(self.process.returncode, summary, run / "run.mcap", said)
 
 
-def summary() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(Path("run/summary.json").read_text("utf-8"))
-    return found
+def a_whole_treatment(folder: Path, served: str) -> Told:
+    return Controller(folder, served).end()
 
 
-@pytest.mark.parametrize("probe", SERVED, indirect=True)
-def test_a_treatment_in_another_process_ends_as_in_memory(probe: Probe) -> None:
-    process = start(probe)
-    process.communicate(timeout=60.0)
+def a_probe_that_dies(folder: Path, served: str) -> Told:
+    controller = Controller(folder, served)
+    controller.until("COOLING")
+    controller.probe.process.kill()
+    return controller.end()
 
-    over_the_wire = summary()
+
+def a_ctrl_c(folder: Path, served: str) -> Told:
+    controller = Controller(folder, served)
+    controller.until("HOLD")
+    controller.process.send_signal(signal.SIGINT)
+    return controller.end()
+
+
+STORIES = {
+    "pty": (a_whole_treatment, "pty"),
+    "tcp": (a_whole_treatment, "tcp"),
+    "dies": (a_probe_that_dies, "pty"),
+    "ctrl-c": (a_ctrl_c, "tcp"),
+}
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Told]]]:
+    """Tell all stories at the same time: they wait for real seconds, not for the processor."""
+    with ThreadPoolExecutor(len(STORIES)) as pool:
+        yield {
+            name: pool.submit(story, tmp_path_factory.mktemp("story"), served)
+            for name, (story, served) in STORIES.items()
+        }
+
+
+@pytest.mark.parametrize("served", SERVED)
+def test_a_treatment_in_another_process_ends_as_in_memory(
+    stories: dict[str, Future[Told]], served: str
+) -> None:
+    told = stories[served].result()
+
     assert invoke(["run", "short.toml", "--out", "memory"]) == 0
     in_memory = json.loads(Path("memory/summary.json").read_text("utf-8"))
-    assert (process.returncode, over_the_wire["verdict"]) == (0, "PASS")
-    assert over_the_wire["verdict"] == in_memory["verdict"]
-    assert over_the_wire["cycles"][0]["truth"] is None
-    assert over_the_wire["frames_lost"] == over_the_wire["frames_rejected"] == 0
-    assert load_recording(Path("run/run.mcap")).complete
-    assert "opened 1 times, 0 refused, 0 bytes dropped" in probe.stop()
+    assert (told.exit_code, told.summary["verdict"]) == (0, "PASS")
+    assert told.summary["verdict"] == in_memory["verdict"]
+    assert told.summary["cycles"][0]["truth"] is None
+    assert told.summary["frames_lost"] == told.summary["frames_rejected"] == 0
+    assert load_recording(told.recording).complete
+    assert "opened 1 times, 0 refused, 0 bytes dropped" in told.probe
 
 
 @pytest.mark.requirement("SR-03")
-def test_a_probe_that_dies_in_a_freeze_is_a_lost_link_and_exit_3(probe: Probe) -> None:
-    process = start(probe)
-    until(process, "COOLING")
-    probe.process.kill()
-    process.communicate(timeout=30.0)
+def test_a_probe_that_dies_in_a_freeze_is_a_lost_link_and_exit_3(
+    stories: dict[str, Future[Told]],
+) -> None:
+    told = stories["dies"].result()
 
-    found = summary()
-    assert (process.returncode, found["trips"][0]["id"]) == (3, "LINK")
-    assert "SAFE_NOT_CONFIRMED" in found["alarms"]
+    assert (told.exit_code, told.summary["trips"][0]["id"]) == (3, "LINK")
+    assert "SAFE_NOT_CONFIRMED" in told.summary["alarms"]
 
 
 @pytest.mark.requirement("SR-29")
-def test_ctrl_c_makes_the_probe_safe_over_the_wire(probe: Probe) -> None:
-    process = start(probe)
-    until(process, "HOLD")
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30.0)
+def test_ctrl_c_makes_the_probe_safe_over_the_wire(stories: dict[str, Future[Told]]) -> None:
+    told = stories["ctrl-c"].result()
 
-    found = summary()
-    assert (process.returncode, found["verdict"]) == (130, "ABORTED")
-    assert found["trips"][0]["time_to_safe_ms"] <= 100.0
+    assert (told.exit_code, told.summary["verdict"]) == (130, "ABORTED")
+    assert told.summary["trips"][0]["time_to_safe_ms"] <= 100.0
 
 
 def test_a_port_without_a_probe_is_refused_and_nothing_sent(
