@@ -47,7 +47,7 @@ HOST_CONSTANTS: Final[Rows] = [
     ("RETRY_PERIOD_S", f"{host.RETRY_PERIOD_S:g} s", "the same command again after"),
     ("TRIES", str(host.TRIES), "copies of a command, at most"),
     ("COMMAND_LIFE_MS", f"{host.COMMAND_LIFE_MS} ms", "deadline ahead of the device clock"),
-    ("ASK_AGAIN_S", f"{host.ASK_AGAIN_S:g} s", "without a DONE, before the same bytes go out again"),
+    ("ASK_AGAIN_S", f"{host.ASK_AGAIN_S:g} s", "without a DONE, before the same bytes go again"),
     ("DONE_LIFE_S", f"{host.DONE_LIFE_S:g} s", "wait for DONE, at most"),
     ("LEASE_LIFE_MS", f"{host.LEASE_LIFE_MS} ms", "`valid_until_ms` ahead of the device clock"),
     ("REJECT_WINDOW_S", f"{host.REJECT_WINDOW_S:g} s", "rejected frames are counted over"),
