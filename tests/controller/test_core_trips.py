@@ -7,6 +7,7 @@ import pytest
 from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.interlocks import TripNotice
 from cryoctl_protocol.codes import TRIP_RULES, Answer, Op, SafeAction, Sensor, Trip
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import Stop
@@ -136,6 +137,21 @@ def test_a_later_cause_may_only_make_the_safe_state_more_careful() -> None:
         (Trip.TIP_SENSOR, SafeAction.OFF),
         (Trip.OVERPRESSURE, SafeAction.OFF),
     ]
+
+
+@pytest.mark.requirement("SR-11")
+@pytest.mark.requirement("SR-27")
+def test_a_more_careful_cause_is_told_at_once_and_not_with_the_next_repeat() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.controller.trip(TripNotice(Trip.OVERPRESSURE, 69.0, 68.0, "bar"), bench.now_s)
+    bench.controller.outgoing(bench.now_s)
+
+    bench.controller.trip(TripNotice(Trip.TIP_SENSOR, 0.0, 0.0, ""), bench.now_s + 0.001)
+
+    (body,) = bench.controller.outgoing(bench.now_s + 0.001)
+    stop = as_message(body)
+    assert isinstance(stop, Stop)
+    assert (stop.trip, stop.action) == (Trip.TIP_SENSOR, SafeAction.OFF)
 
 
 @pytest.mark.requirement("SR-27")
