@@ -18,6 +18,8 @@ from mcap.records import Channel, Chunk, McapRecord, Message, Metadata, Schema
 from mcap.stream_reader import StreamReader, get_chunk_data_stream
 from numpy.typing import NDArray
 
+from cryoctl import __version__
+from cryoctl.mcap_file import McapFile
 from cryoctl.record_layout import Layout, LayoutError
 from cryoctl.recorder import (
     CONTROL,
@@ -34,6 +36,8 @@ Table = dict[str, NDArray[Any]]
 
 RECORD_SIZE_MAX: Final = 64 << 20
 """Bytes; no record of ours comes near, and a damaged length must not eat the memory."""
+RECOVERED: Final = "recovered"
+"""In the metadata of a run whose recording was closed by ``recover_recording``."""
 _S_PER_NS: Final = 1e-9
 _RECORD_HEAD: Final = struct.Struct("<BQ")
 _MESSAGE_HEAD: Final = struct.Struct("<BQHIQQ")
@@ -100,6 +104,35 @@ def read_recording(stream: BinaryIO, source: str) -> Recording:
     Raises:
         RecordingError: It is no recording.
     """
+    reader, complete = _read(stream, source)
+    try:
+        return reader.finish(source, complete=complete)
+    except (LayoutError, ValueError, KeyError) as error:
+        raise RecordingError(f"{source}: damaged recording: {error}") from error
+
+
+def recover_recording(stream: BinaryIO, source: str, out: BinaryIO) -> int:
+    """Write what can be read of a recording that was never closed as one that is.
+
+    Args:
+        stream: The recording.
+        source: Names it in errors.
+        out: Takes the new file; at its start.
+
+    Returns:
+        How many messages were saved.
+
+    Raises:
+        RecordingError: It is no recording, or it is whole.
+    """
+    reader, complete = _read(stream, source)
+    if complete:
+        raise RecordingError(f"{source}: was closed properly; there is nothing to recover")
+    return reader.write(out)
+
+
+def _read(stream: BinaryIO, source: str) -> tuple[_Reader, bool]:
+    """Return everything readable in ``stream``, and whether the file was closed."""
     reader = _Reader()
     complete = False
     try:
@@ -112,10 +145,7 @@ def read_recording(stream: BinaryIO, source: str) -> Recording:
             raise RecordingError(f"{source}: not a recording (no MCAP file)") from error
     if RUN_RECORD not in reader.metadata:
         raise RecordingError(f"{source}: not a recording of cryoctl, or cut off at its very start")
-    try:
-        return reader.finish(source, complete=complete)
-    except (LayoutError, ValueError, KeyError) as error:
-        raise RecordingError(f"{source}: damaged recording: {error}") from error
+    return reader, complete
 
 
 @dataclass(slots=True)
@@ -124,6 +154,8 @@ class _Topic:
 
     name: str
     schema_id: int
+    encoding: str
+    sequences: list[int] = field(default_factory=list)
     times_ns: list[int] = field(default_factory=list)
     payloads: list[bytes] = field(default_factory=list)
 
@@ -149,7 +181,8 @@ class _Reader:
         elif isinstance(record, Schema):
             self._schemas[record.id] = record
         elif isinstance(record, Channel):
-            self._topics.setdefault(record.id, _Topic(record.topic, record.schema_id))
+            topic = _Topic(record.topic, record.schema_id, record.message_encoding)
+            self._topics.setdefault(record.id, topic)
         elif isinstance(record, Message):
             self._take_message(record.channel_id, record.sequence, record.log_time, record.data)
 
@@ -185,6 +218,31 @@ class _Reader:
             summary=summary if isinstance(summary, dict) else None,
         )
 
+    def write(self, out: BinaryIO) -> int:
+        """Write everything taken so far as a closed file; return the number of messages."""
+        file = McapFile(out, library=f"cryoctl {__version__}")
+        file.add_metadata(RUN_RECORD, {**self.metadata[RUN_RECORD], RECOVERED: "yes"})
+        messages = []
+        for topic in self._topics.values():
+            schema = self._schemas[topic.schema_id]
+            number = file.add_channel(
+                topic.name,
+                encoding=topic.encoding,
+                schema_name=schema.name,
+                schema_encoding=schema.encoding,
+                schema=schema.data.decode(),
+            )
+            messages += [
+                (sequence, number, time_ns, payload)
+                for sequence, time_ns, payload in zip(
+                    topic.sequences, topic.times_ns, topic.payloads, strict=True
+                )
+            ]
+        for sequence, number, time_ns, payload in sorted(messages):
+            file.add_message(number, time_ns, payload, sequence)
+        file.finish()
+        return len(messages)
+
     def _take_chunk(self, chunk: Chunk) -> None:
         # By hand, because a tenth of a million messages go through here and the package's own
         # loop makes several objects of each.
@@ -208,6 +266,7 @@ class _Reader:
         topic = self._topics.get(channel)
         if topic is None:
             return
+        topic.sequences.append(sequence)
         topic.times_ns.append(time_ns)
         topic.payloads.append(data)
         self._messages += 1

@@ -13,7 +13,13 @@ from mcap.reader import make_reader
 from mcap.writer import CompressionType, Writer
 
 from cryoctl.recorder import Recorder
-from cryoctl.recording import Recording, RecordingError, load_recording, read_recording
+from cryoctl.recording import (
+    Recording,
+    RecordingError,
+    load_recording,
+    read_recording,
+    recover_recording,
+)
 from cryoctl.records import LogEvent
 from cryoctl.vendor import load_vendor_table
 from tests.support import recordings
@@ -212,3 +218,44 @@ def test_a_summary_that_is_no_object_is_left_out() -> None:
     Recorder(stream, metadata=METADATA, flush_period_s=1.0).close(json.dumps([1]))
 
     assert read(stream.getvalue()).summary is None
+
+
+# -- recovering ------------------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("SR-34")
+def test_a_recovered_recording_has_every_message_of_the_cut_one_and_other_programs_read_it() -> (
+    None
+):
+    cut = short_run(closed=False)[:-7]  # In the middle of the last chunk.
+    saved = KeptBytes()
+
+    count = recover_recording(BytesIO(cut), "cut.mcap", saved)
+
+    before, after = read(cut), read(saved.getvalue())
+    assert (before.complete, after.complete) == (False, True)
+    assert after.telemetry["device_ms"].tolist() == before.telemetry["device_ms"].tolist()
+    assert after.events == before.events
+    assert (after.dropped, after.counts) == (before.dropped, before.counts)
+    assert after.metadata == {**before.metadata, "recovered": "yes"}
+    messages = list(make_reader(BytesIO(saved.getvalue())).iter_messages())
+    assert len(messages) == count == sum(before.counts.values())
+
+
+@pytest.mark.requirement("SR-34")
+def test_records_that_were_dropped_are_missing_from_the_recovered_file_too() -> None:
+    stream = KeptBytes()
+    recorder = Recorder(stream, metadata=METADATA, flush_period_s=0.01)
+    recorder.event(LogEvent(0.0, "phase", {"index": 0}))
+    recorder.skip(5)
+    recorder.event(LogEvent(0.1, "phase", {"index": 1}))
+    saved = KeptBytes()
+
+    recover_recording(BytesIO(stream.getvalue()), "cut.mcap", saved)
+
+    assert read(saved.getvalue()).dropped == 5
+
+
+def test_a_whole_recording_is_not_recovered() -> None:
+    with pytest.raises(RecordingError, match="was closed properly"):
+        recover_recording(BytesIO(short_run()), "run.mcap", KeptBytes())

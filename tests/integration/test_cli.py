@@ -272,6 +272,34 @@ def test_a_report_is_never_written_over_its_recording(capsys: pytest.CaptureFixt
     assert Path("here/run.mcap").read_bytes() == before
 
 
+@pytest.mark.requirement("SR-34")
+def test_a_killed_run_can_be_recovered_once_and_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cryoctl", "run", "--speed", "20", "--out", "here"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "HOLD" in line:
+                process.kill()
+                break
+
+    assert invoke(["recover", "here/run.mcap"]) == 0
+    assert invoke(["report", "here/run-recovered.mcap"]) == 0
+    assert invoke(["recover", "here/run.mcap"]) == 2
+
+    told = capsys.readouterr()
+    assert "here/run-recovered.mcap is there already" in told.err
+    assert load_recording(Path("here/run-recovered.mcap")).complete
+    # The phase was recorded before it was shown.
+    events = load_recording(Path("here/run-recovered.mcap")).events
+    assert [e["target"] for e in events if e["kind"] == "phase"][-1] in ("COOLING", "HOLD")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, as Linux has it")
 def test_a_summary_that_cannot_be_printed_is_no_success() -> None:
     with Path("/dev/full").open("w") as full:
