@@ -21,6 +21,7 @@ PROBE_HEARD_S: Final = 3.0
 UNSENT_MAX: Final = 4
 """Frames that may wait for a stalled port: everything is said again, and old news is worthless."""
 SEEN_SHOWN: Final = 24
+_TEXT: Final = frozenset(range(32, 127)) | frozenset(b"\t\r\n\x1b")
 _MESSAGE_ID_AT: Final = 1  # In a body: version and flags, message id.
 _STOP_ID: Final = ID_OF[Stop]
 
@@ -276,23 +277,23 @@ class PortLink:
 
 
 def describe_stranger(seen: bytes, count: int) -> str:
-    """Return what was heard instead of a probe, and what to do about it."""
-    what = "is the probe switched on, and is this its port?"
+    """Return what was heard instead of a probe, and what to do about it.
+
+    Args:
+        seen: The first bytes of it.
+        count: How many there were in all.
+    """
     if not count:
-        return f"no probe: nothing was heard in {PROBE_HEARD_S:g} s; {what}"
-    text = seen.decode("ascii", "replace")
-    looks = f"text: {text!r}" if text.isprintable() or text.split() else f"bytes {seen.hex(' ')}"
-    if not all(byte in b"\t\r\n\x1b" or 32 <= byte < 127 for byte in seen):  # noqa: PLR2004
-        looks = f"bytes {seen.hex(' ')}"
+        return (
+            f"no probe: nothing was heard in {PROBE_HEARD_S:g} s; is the probe switched on, and is "
+            "this its port?"
+        )
+    is_text = all(byte in _TEXT for byte in seen)
+    looks = f"text: {seen.decode('ascii')!r}" if is_text else f"bytes {seen.hex(' ')}"
     return (
         f"no probe: {count} bytes in {PROBE_HEARD_S:g} s and no frame among them, beginning with "
         f"{looks}; wrong port or wrong baud rate? Nothing was sent."
     )
-
-
-def make_pump(*, forced_thread: bool = False) -> Pump:
-    """Return the pump that this platform's ports need."""
-    return ThreadPump() if forced_thread else LoopPump()
 
 
 def _reason(error: Exception) -> str:

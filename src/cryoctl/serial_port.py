@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import serial
 from serial.tools import list_ports
 
-from cryoctl.port_link import PortLink, ThreadPump, make_pump
+from cryoctl.port_link import LoopPump, PortLink, ThreadPump
 from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
 
 BAUD: Final = 115_200
@@ -83,7 +83,7 @@ def open_link(url: DeviceUrl) -> Opened:
     with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
         port.set_low_latency_mode(True)
     forced = pump == "thread" or (pump is None and os.name == "nt")
-    link = PortLink(SerialPort(port), url.path, ThreadPump() if forced else make_pump())
+    link = PortLink(SerialPort(port), url.path, ThreadPump() if forced else LoopPump())
     return Opened(description=f"serial port {url.path} at {baud} baud", link=link)
 
 

@@ -6,7 +6,7 @@ import select
 import socket
 from typing import Final
 
-from cryoctl.port_link import PortLink, make_pump
+from cryoctl.port_link import LoopPump, PortLink
 from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
 
 CONNECT_S: Final = 3.0
@@ -72,5 +72,5 @@ def open_link(url: DeviceUrl) -> Opened:
     connection.setblocking(False)  # noqa: FBT003
     # A lease or a STOP must not wait for company (Nagle).
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    link = PortLink(TcpPort(connection), f"{host}:{port}", make_pump())
+    link = PortLink(TcpPort(connection), f"{host}:{port}", LoopPump())
     return Opened(description=f"TCP {host}:{port}", link=link)
