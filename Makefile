@@ -20,13 +20,16 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test check format bench generated picture lock clean help
+.PHONY: run test assure check format bench generated picture lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
 
 test: $(DEV_STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 scales it
+	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest -s -m assure $(ARGS)
 
 check: $(DEV_STAMP) ## style, types, import rules, spelling, generated files
 	$(BIN)/ruff check

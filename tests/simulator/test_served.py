@@ -213,9 +213,9 @@ def test_every_byte_sent_is_logged_with_its_time(tcp_end: TcpEndpoint) -> None:
         server.tick()
 
     rows = [line.split() for line in log.getvalue().splitlines()]
-    sent = b"".join(bytes.fromhex(data) for _, data in rows)
+    sent = b"".join(bytes.fromhex(data) for _, _, data in rows)
     assert client.recv(65536) == sent
-    assert [float(at_s) for at_s, _ in rows] == [0.01, 0.02, 0.04, 0.06, 0.08, 0.1]
+    assert [float(at_s) for at_s, _, _ in rows] == [0.01, 0.02, 0.04, 0.06, 0.08, 0.1]
     client.close()
 
 

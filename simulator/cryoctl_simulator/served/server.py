@@ -26,7 +26,8 @@ class ProbeServer:
         baud: Of the line; None has no rate.
         boots_on_open: Opening the port resets the probe, as with boards whose DTR line does.
         faults: The back door, if there is one.
-        log: Takes a line for every tick that sent something: time of the probe in s, bytes in hex.
+        log: Takes a line for every tick that sent something: time of the probe and the machine's
+            monotonic clock in s, bytes in hex.
 
     Attributes:
         lost_ticks: Ticks that the machine was too busy for.
@@ -99,4 +100,4 @@ class ProbeServer:
         if data:
             endpoint.put(data)
             if self._log is not None:
-                self._log.write(f"{self.now_s:.2f} {data.hex()}\n")
+                self._log.write(f"{self.now_s:.2f} {time.monotonic():.4f} {data.hex()}\n")
