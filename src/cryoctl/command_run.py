@@ -134,12 +134,12 @@ def run(
     chosen = choose_treatment(treatment, settings, named)
     url = _complete(url, chosen.treatment.profile, scenario, seed, faults)
     vendor_text = None if vendor is None else read_text(vendor)
-    folder = _folder(out, chosen.treatment.profile)
     options = RunOptions(
         treatment=chosen.treatment,
         treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
         device=url,
-        folder=folder,
+        folder=_folder(out, chosen.treatment.profile),
+        renames_folder=out is None,
         seed=_whole_number(url.get("seed")),
         speed=speed,
         files=() if vendor_text is None else ((str(vendor), vendor_text),),
@@ -175,10 +175,11 @@ def _carry_out(
     wants_json: bool,
 ) -> int:
     """Run, write summary and report, print how it went; return the exit code."""
-    folder = options.folder
     stream: IO[str] = sys.stderr if wants_json else sys.stdout
     with make_progress(stream) as progress:
         summary = run_treatment(options, signals, progress, person)
+    assert summary.recording is not None
+    folder = Path(summary.recording).parent
     text = summary.model_dump_json(indent=2)
     report: Path | None = folder / "report.html"
     try:
@@ -241,15 +242,9 @@ def _complete(
 
 
 def _folder(out: Path | None, profile: str) -> Path:
-    """Return a folder for this run that holds no other run."""
-    if out is not None:
-        if (out / "run.mcap").exists():
-            raise click.UsageError(f"{out} already holds a run; give another --out")
-        return out
-    stem = f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
-    folder = Path("runs") / stem
-    number = 1
-    while folder.exists():
-        number += 1
-        folder = Path("runs") / f"{stem}-{number}"
-    return folder
+    """Return the folder asked for, which must hold no other run, or one named after now."""
+    if out is None:
+        return Path("runs") / f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
+    if (out / "run.mcap").exists():
+        raise click.UsageError(f"{out} already holds a run; give another --out")
+    return out

@@ -69,6 +69,7 @@ class RunOptions:
         seed: Of a simulated device, None for a real one.
         speed: Times real time; None is as fast as the machine can.
         folder: Of this run, made if missing.
+        renames_folder: If it is there already, add a number to its name; else share it.
         files: Name and text of every other file that shaped the run.
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
@@ -78,6 +79,7 @@ class RunOptions:
     treatment_text: str
     device: DeviceUrl
     folder: Path
+    renames_folder: bool = False
     seed: int | None = None
     speed: float | None = None
     files: tuple[tuple[str, str], ...] = ()
@@ -144,8 +146,7 @@ def _run(
             f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
         )
     profile = load_profile(options.treatment.profile)
-    options.folder.mkdir(parents=True, exist_ok=True)
-    path = options.folder / "run.mcap"
+    path = _make_folder(options) / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
         recorder = _recorder(options, profile, opened, stream)
@@ -193,6 +194,21 @@ def _run(
         summary = _with_recording(summary, recorder)
         recorder.close(summary.model_dump_json())
     return _with_recording(summary, recorder)
+
+
+def _make_folder(options: RunOptions) -> Path:
+    """Make the run's folder; two runs that start in the same second get one each."""
+    folder, number = options.folder, 1
+    while True:
+        try:
+            folder.mkdir(parents=True, exist_ok=not options.renames_folder)
+        except FileExistsError:
+            if not options.renames_folder:
+                raise
+            number += 1
+            folder = options.folder.with_name(f"{options.folder.name}-{number}")
+        else:
+            return folder
 
 
 def _with_recording(summary: Summary, recorder: Recorder | QueuedRecorder) -> Summary:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,20 @@ def test_a_second_run_does_not_overwrite_the_first(capsys: pytest.CaptureFixture
     assert code == 2
     assert "here already holds a run" in capsys.readouterr().err
     assert Path("here/run.mcap").read_bytes() == before
+
+
+def test_runs_that_start_in_the_same_second_get_a_folder_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
+    monkeypatch.setattr("cryoctl.command_run.utc_now", lambda: now)
+
+    codes = [invoke(["run", *SHORT]) for _ in range(3)]
+
+    name = "20261121-120000-n2o-20g"
+    assert codes == [0, 0, 0]
+    assert {path.name for path in Path("runs").iterdir()} == {name, f"{name}-2", f"{name}-3"}
+    assert all((path / "report.html").exists() for path in Path("runs").iterdir())
 
 
 @pytest.mark.parametrize("kind", BROKEN)
