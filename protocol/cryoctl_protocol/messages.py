@@ -275,3 +275,8 @@ MESSAGES: Final[tuple[MessageType, ...]] = (
 # fmt: on
 MESSAGE_BY_ID: Final = {row.message_id: row for row in MESSAGES}
 ID_OF: Final[dict[type[Any], int]] = {row.cls: row.message_id for row in MESSAGES}
+
+
+def unpadded(text: bytes) -> str:
+    """Return a text field without its padding; what is no ASCII shows as a replacement."""
+    return text.rstrip(b"\0").decode("ascii", "replace")

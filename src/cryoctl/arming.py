@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from cryoctl.interlocks import sensor_names
-from cryoctl.sample import Sample
+from cryoctl.sample import Sample, sensor_names
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import Limits, Profile

@@ -8,7 +8,12 @@ from typing import Final
 
 import click
 
-from cryoctl.command_options import as_json, settings_option, treatment_argument
+from cryoctl.command_options import (
+    as_json,
+    refuse_two_treatments,
+    settings_option,
+    treatment_argument,
+)
 from cryoctl.files import choose_treatment, read_text
 from cryoctl.summary import summary_schema
 from cryoctl_protocol.toml_text import FileError, FileKind
@@ -61,8 +66,7 @@ def show(
     treatment: Path | None, settings: tuple[str, ...], profile: str | None, origin: bool
 ) -> None:
     """Show every value of a TREATMENT as it would be used, defaults included."""
-    if treatment is not None and profile is not None:
-        raise click.UsageError("--profile is for what is built in; a TREATMENT names its own")
+    refuse_two_treatments(treatment, profile)
     rows = choose_treatment(treatment, settings, profile).origins()
     key_width = max(len(row.key) for row in rows)
     value_width = max(len(row.value) for row in rows)

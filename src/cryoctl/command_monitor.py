@@ -12,6 +12,7 @@ import click
 
 from cryoctl.monitor import Monitor
 from cryoctl.port_link import RealTimeLoop
+from cryoctl.progress import live_on, two_columns
 from cryoctl_protocol.peer import AddressError, DeviceUrl, FrameLink, open_device
 
 _DRAW_S: Final = 0.1
@@ -73,16 +74,10 @@ def _display(watched: Monitor) -> Iterator[tuple[Callable[[float], None], float]
     if not sys.stdout.isatty():
         yield lambda now_s: click.echo(f"{now_s:8.1f} s  {watched.line(now_s)}"), _LINE_S
         return
-    from rich.console import Console
-    from rich.live import Live
-    from rich.table import Table
-
-    with Live(console=Console(), auto_refresh=False) as live:
+    with live_on(sys.stdout) as live:
 
         def draw(now_s: float) -> None:
-            table = Table(box=None, show_header=False, padding=(0, 1))
-            table.add_column(justify="right", style="dim")
-            table.add_column()
+            table = two_columns()
             for name, text in watched.rows(now_s):
                 table.add_row(name, text)
             live.update(table, refresh=True)

@@ -37,6 +37,12 @@ settings_option = click.option(
 )
 
 
+def refuse_two_treatments(treatment: Path | None, profile: str | None) -> None:
+    """Refuse a file and a profile together: each names a treatment."""
+    if treatment is not None and profile is not None:
+        raise click.UsageError("--profile is for what is built in; a TREATMENT names its own")
+
+
 def as_json(data: Any) -> str:
     """Return ``data`` as JSON for people and programs."""
     return json.dumps(data, indent=2, allow_nan=False)

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import click
 
-from cryoctl.command_options import GRAMS, as_json, settings_option, treatment_argument
+from cryoctl.command_options import (
+    GRAMS,
+    as_json,
+    refuse_two_treatments,
+    settings_option,
+    treatment_argument,
+)
 from cryoctl.files import choose_treatment
 from cryoctl.plan import make_plan, render_text
 from cryoctl_protocol.profile import load_profile
@@ -30,8 +36,7 @@ def plan(
 
     Exits with 1 if the plan would not be armed.
     """
-    if treatment is not None and profile is not None:
-        raise click.UsageError("--profile is for a plan without a file; a TREATMENT names its own")
+    refuse_two_treatments(treatment, profile)
     chosen = choose_treatment(treatment, settings, profile)
     made = make_plan(chosen.treatment, load_profile(chosen.treatment.profile).limits, cartridge_g)
     if wants_json:

@@ -41,7 +41,7 @@ from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, VendorFrame
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.link_limits import STREAM_LIMITS, LinkLimits
-from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals
+from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals, unpadded
 from cryoctl_protocol.profile import Profile
 
 TICK_S: Final = 0.05
@@ -370,9 +370,9 @@ class Controller:
         self.journal.log(
             "hello",
             now_s,
-            device=_text(hello.device_id),
-            firmware=_text(hello.firmware_id),
-            profile=_text(hello.profile_id),
+            device=unpadded(hello.device_id),
+            firmware=unpadded(hello.firmware_id),
+            profile=unpadded(hello.profile_id),
             boot_id=hello.boot_id,
             owned=hello.owned,
             not_provided=[
@@ -486,7 +486,7 @@ class Controller:
         if hello is None or hello.profile_hash == self.profile.hash32:
             return None
         return Refusal(
-            f"the probe's profile is {_text(hello.profile_id)} ({hello.profile_hash:08x}), the "
+            f"the probe's profile is {unpadded(hello.profile_id)} ({hello.profile_hash:08x}), the "
             f"treatment's {self.profile.probe.id} ({self.profile.hash32:08x}): use the treatment "
             "of this probe, or the same version on both sides (SR-28)"
         )
@@ -661,7 +661,3 @@ class Controller:
         state: dict[str, Any] = pickle.loads(data)
         vars(self).update(state)
         self.journal.sink = self._sink
-
-
-def _text(padded: bytes) -> str:
-    return padded.rstrip(b"\0").decode("ascii", "replace")

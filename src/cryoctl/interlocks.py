@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from cryoctl.sample import Sample
+from cryoctl.sample import Sample, sensor_names
 from cryoctl.saturation import saturation_temp_c
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import Limits
@@ -418,11 +418,6 @@ def sensor_open(sample: Sample, memory: Memory, limits: Limits, now_s: float) ->
     if now_s - memory.guards_open_s < GUARDS_OPEN_S:
         return None
     return TripNotice(Trip.SENSOR_OPEN, 0.0, 0.0, "", f"{sensor_names(guards)} open")
-
-
-def sensor_names(sensors: int) -> str:
-    """Return the names of a set of ``Sensor`` bits, for people."""
-    return ", ".join(str(bit.name).lower().replace("_", " ") for bit in Sensor if sensors & bit)
 
 
 def too_many_rejects(sample: Sample, rejects: int) -> TripNotice | None:

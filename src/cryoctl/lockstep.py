@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
 
 from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
@@ -24,6 +25,38 @@ class Operator(Protocol):
     def act(self, controller: Controller, now_s: float) -> None:
         """Look at the controller and make a request, or not; called after every tick."""
         ...
+
+
+@dataclass(slots=True)
+class StopWish:
+    """Whether somebody wants a shell's run to stop, and to wait for the needle or not.
+
+    Attributes:
+        heard: The controller has been told.
+    """
+
+    heard: bool = False
+    _asked: bool = False
+    _leaving: bool = False
+
+    def ask(self, *, leave: bool) -> None:
+        """Take a wish; safe to call from a signal handler."""
+        self._leaving = self._leaving or leave
+        self._asked = True
+
+    def tell(self, controller: Controller, now_s: float) -> None:
+        """Request STOP, if it was asked for since the last call."""
+        if self._asked:
+            self._asked = False
+            self.heard = True
+            controller.request(Request.STOP, now_s)
+
+    def leaves(self, controller: Controller, now_s: float) -> bool:
+        """Return True, and have the controller note it, if nobody waits for the needle."""
+        if self._leaving and self.heard and controller.made_safe:
+            controller.leave(now_s)
+            return True
+        return False
 
 
 class LockStep:
@@ -53,9 +86,7 @@ class LockStep:
         self._wire = DELIMITER
         self._connected = False
         self._steps = 0
-        self._stop_wanted = False
-        self._stopping = False
-        self._leaving = False
+        self._stop = StopWish()
 
     def request_stop(self, *, leave: bool = False) -> None:
         """Have STOP requested before the next step; safe to call from a signal handler.
@@ -63,8 +94,7 @@ class LockStep:
         Args:
             leave: End as soon as the probe is safe, though the needle may still be frozen in.
         """
-        self._stop_wanted = True
-        self._leaving = self._leaving or leave
+        self._stop.ask(leave=leave)
 
     def run(self, *, until_s: float) -> None:
         """Go on until the controller has finished, or is left, or ``until_s``."""
@@ -76,8 +106,7 @@ class LockStep:
         try:
             while not controller.finished and self.now_s < until_s:
                 self.step()
-                if self._leaving and self._stopping and controller.made_safe:
-                    controller.leave(self.now_s)
+                if self._stop.leaves(controller, self.now_s):
                     break
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
@@ -85,7 +114,7 @@ class LockStep:
             self._collect(self.now_s)
             self._say_last_words()
             raise
-        if controller.finished or self._stopping:
+        if controller.finished or self._stop.heard:
             self._say_last_words()
 
     def _say_last_words(self) -> None:
@@ -102,10 +131,7 @@ class LockStep:
         incoming = self._peer.advance_to(now_s, self._wire)
         self._wire = b""
         ended = self._take(incoming, now_s) if incoming else False
-        if self._stop_wanted:
-            self._stop_wanted = False
-            self._stopping = True
-            controller.request(Request.STOP, now_s)
+        self._stop.tell(controller, now_s)
         if steps % _STEPS_PER_TICK == 0 and not ended:
             # As the other shell reckons it: now_s plus the offset may differ in the last bit.
             tick_s = steps // _STEPS_PER_TICK * TICK_S + TICK_OFFSET_S

@@ -8,7 +8,7 @@ from typing import Final
 from cryoctl.sample import Sample, to_sample
 from cryoctl_protocol.codes import DeviceState, EventCode, Trip
 from cryoctl_protocol.host_session import HostSession
-from cryoctl_protocol.messages import Event, Hello, Telemetry, Vitals
+from cryoctl_protocol.messages import Event, Hello, Telemetry, Vitals, unpadded
 
 EVENTS_KEPT: Final = 8
 SILENT_S: Final = 1.0
@@ -83,13 +83,10 @@ class Monitor:
 
 
 def _identity(hello: Hello) -> str:
-    def text(padded: bytes) -> str:
-        return padded.rstrip(b"\0").decode("ascii", "replace")
-
     owned = ", held by a controller" if hello.owned else ""
     return (
-        f"{text(hello.device_id)}, firmware {text(hello.firmware_id)}, profile "
-        f"{text(hello.profile_id)}, protocol {hello.major}.{hello.minor}{owned}"
+        f"{unpadded(hello.device_id)}, firmware {unpadded(hello.firmware_id)}, profile "
+        f"{unpadded(hello.profile_id)}, protocol {hello.major}.{hello.minor}{owned}"
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
@@ -35,10 +36,6 @@ class Port(Protocol):
 
     def read(self) -> bytes:
         """Return what has arrived, without waiting; raises OSError when the port is gone."""
-        ...
-
-    def read_waiting(self) -> bytes:
-        """Wait for bytes for a tenth of a second at most; for a thread."""
         ...
 
     def write(self, data: bytes) -> int:
@@ -103,7 +100,15 @@ class LoopPump:
 
 
 class ThreadPump:
-    """A thread reads; writing is tried again with the next thing sent."""
+    """A thread reads; writing is tried again with the next thing sent.
+
+    Args:
+        read_waiting: Waits for bytes for a tenth of a second at most; raises OSError when the port
+            is gone.
+    """
+
+    def __init__(self, read_waiting: Callable[[], bytes]) -> None:
+        self._read_waiting = read_waiting
 
     def start(self, link: PortLink, port: Port) -> None:
         """Begin to watch the port."""
@@ -113,7 +118,7 @@ class ThreadPump:
         def run() -> None:
             while not self._stopped.is_set():
                 try:
-                    data = port.read_waiting()
+                    data = self._read_waiting()
                 except (OSError, TypeError) as error:  # pyserial's own, closed in mid-read.
                     if not self._stopped.is_set():
                         call(link.lose, _reason(error))

@@ -15,6 +15,7 @@ from cryoctl.run import Progress
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.live import Live
+    from rich.table import Table
 
 _REFRESH_S: Final = 0.1
 _SPARK_WIDTH: Final = 48
@@ -29,16 +30,33 @@ def make_progress(stream: IO[str]) -> Iterator[Progress]:
     if not stream.isatty():
         yield PlainProgress(stream)
         return
+    with live_on(stream) as live:
+        yield LiveProgress(live)
+
+
+@contextmanager
+def live_on(stream: IO[str]) -> Iterator[Live]:
+    """Yield a region of the terminal that is drawn over and over."""
     from rich.console import Console
     from rich.live import Live
 
     live = Live(console=Console(file=stream), auto_refresh=False)
     live.start()
     try:
-        yield LiveProgress(live)
+        yield live
     finally:
         with suppress(OSError):  # The terminal may have gone; the result must not go with it.
             live.stop()
+
+
+def two_columns() -> Table:
+    """Return a table of names and what they are, without lines."""
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False, padding=(0, 1))
+    table.add_column(justify="right", style="dim")
+    table.add_column()
+    return table
 
 
 class PlainProgress:
@@ -85,12 +103,9 @@ class LiveProgress:
         self._live.update(self._draw(controller, now_s), refresh=True)
 
     def _draw(self, controller: Controller, now_s: float) -> RenderableType:
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, show_header=False, padding=(0, 1))
-        table.add_column(justify="right", style="dim")
-        table.add_column()
+        table = two_columns()
         cycle, count = controller.state.cycle, controller.treatment.cycles.count
         table.add_row("phase", Text(controller.phase.value, style=_style(controller.phase)))
         table.add_row("cycle", f"{bar(cycle, count)} {cycle} of {count}")

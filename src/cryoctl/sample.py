@@ -127,3 +127,8 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         return sample
     missing = {name: None for bit, name in _SENSOR_FIELDS if unread & bit}
     return sample._replace(**missing)  # type: ignore[arg-type]
+
+
+def sensor_names(sensors: int) -> str:
+    """Return the names of a set of ``Sensor`` bits, for people."""
+    return ", ".join(str(bit.name).lower().replace("_", " ") for bit in Sensor if sensors & bit)

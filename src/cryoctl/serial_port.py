@@ -69,9 +69,9 @@ def open_link(url: DeviceUrl) -> Opened:
     baud = url.get("baud") or str(BAUD)
     if not (baud.isascii() and baud.isdigit() and int(baud) > 0):
         raise AddressError(f"device {url}: baud '{baud}' is no whole number from 1")
-    pump = url.get("pump")
-    if pump not in (None, "loop", "thread"):
-        raise AddressError(f"device {url}: pump '{pump}' is neither loop nor thread")
+    asked = url.get("pump")
+    if asked not in (None, "loop", "thread"):
+        raise AddressError(f"device {url}: pump '{asked}' is neither loop nor thread")
     try:
         # Exclusive: a second program on the line would take bytes out of the middle of frames.
         port = serial.Serial(
@@ -82,8 +82,10 @@ def open_link(url: DeviceUrl) -> Opened:
     # Else an FTDI chip waits for 16 ms. Not every port or platform has it; none needs it.
     with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
         port.set_low_latency_mode(True)
-    forced = pump == "thread" or (pump is None and os.name == "nt")
-    link = PortLink(SerialPort(port), url.path, ThreadPump() if forced else LoopPump())
+    forced = asked == "thread" or (asked is None and os.name == "nt")
+    adapter = SerialPort(port)
+    pump = ThreadPump(adapter.read_waiting) if forced else LoopPump()
+    link = PortLink(adapter, url.path, pump)
     return Opened(description=f"serial port {url.path} at {baud} baud", link=link)
 
 

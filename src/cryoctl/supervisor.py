@@ -6,9 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
+from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller
 from cryoctl.interlocks import TripNotice
-from cryoctl.lockstep import STEP_S, Operator
+from cryoctl.lockstep import STEP_S, Operator, StopWish
 from cryoctl.virtual_time import sleep_until
 from cryoctl_protocol.codes import Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
@@ -75,12 +75,14 @@ class Supervisor:
         self._link = link
         self._operator = operator
         self._on_tick = on_tick
-        self._stop_wanted = False
+        self._stop = StopWish()
         self._why_given_up = ""
         self._gone = False
-        self.stopping = False
+
+    @property
+    def stopping(self) -> bool:
         """True once STOP was requested: what is left is to see the probe safe."""
-        self._leaving = False
+        return self._stop.heard
 
     def request_stop(self, *, leave: bool = False) -> None:
         """Have STOP requested at the next tick; safe to call from a signal handler.
@@ -88,8 +90,7 @@ class Supervisor:
         Args:
             leave: End as soon as the probe is safe, though the needle may still be frozen in.
         """
-        self._stop_wanted = True
-        self._leaving = self._leaving or leave
+        self._stop.ask(leave=leave)
 
     def give_up(self, why: str) -> None:
         """Have the run end at the next tick, with a STOP, because it cannot go on as asked."""
@@ -133,18 +134,14 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         count = round(loop.time() / TICK_S)
         while not self.controller.finished and loop.time() < until_s:
-            if self._leaving and self.stopping and self.controller.made_safe:
-                self.controller.leave(loop.time())
+            if self._stop.leaves(self.controller, loop.time()):
                 return
             count += 1
             await sleep_until(count * TICK_S + TICK_OFFSET_S)
             if self.controller.finished:
                 return  # Ended by a frame meanwhile; a tick more would be one too many.
             now_s = loop.time()
-            if self._stop_wanted:
-                self._stop_wanted = False
-                self.stopping = True
-                self.controller.request(Request.STOP, now_s)
+            self._stop.tell(self.controller, now_s)
             if self._why_given_up:
                 self.controller.fail(self._why_given_up, now_s, link=True)
                 return

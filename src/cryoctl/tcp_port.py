@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import socket
 from typing import Final
 
@@ -12,7 +11,6 @@ from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
 CONNECT_S: Final = 3.0
 READ_SIZE: Final = 4096
 PORT_MAX: Final = 0xFFFF
-_THREAD_WAIT_S: Final = 0.1
 
 
 class TcpPort:
@@ -28,16 +26,6 @@ class TcpPort:
     def read(self) -> bytes:
         """Return what has arrived; nothing is the other end's farewell."""
         return self._connection.recv(READ_SIZE)
-
-    def read_waiting(self) -> bytes:
-        """Wait for bytes for a tenth of a second at most; for a thread."""
-        ready, _, _ = select.select([self._connection], [], [], _THREAD_WAIT_S)
-        if not ready:
-            return b""
-        data = self._connection.recv(READ_SIZE)
-        if not data:
-            raise ConnectionResetError("the other end hung up")
-        return data
 
     def write(self, data: bytes) -> int:
         """Take as much of ``data`` as fits now."""

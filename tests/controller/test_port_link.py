@@ -206,9 +206,6 @@ class StalledPort:
     def read(self) -> bytes:
         return self._ours.recv(4096)
 
-    def read_waiting(self) -> bytes:
-        raise NotImplementedError
-
     def write(self, data: bytes) -> int:
         sent = min(self.room, len(data))
         self.room -= sent

@@ -35,6 +35,15 @@ WIRE = Telemetry(
     event_count=7,
 )
 EVERY_SENSOR = 0b1_1111_1111
+BESIDE_THE_TIP = [
+    (Sensor.TIP_2, "tip_2_temp_c"),
+    (Sensor.SKIN, "skin_temp_c"),
+    (Sensor.SUPPLY_PRESSURE, "supply_pressure_bar"),
+    (Sensor.EXHAUST_PRESSURE, "exhaust_pressure_bar"),
+    (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
+    (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
+    (Sensor.BATTERY, "battery_v"),
+]
 
 
 def test_every_field_has_its_unit() -> None:
@@ -71,19 +80,7 @@ def test_every_field_has_its_unit() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("sensor", "name"),
-    [
-        (Sensor.TIP, "tip_temp_c"),
-        (Sensor.TIP_2, "tip_2_temp_c"),
-        (Sensor.SKIN, "skin_temp_c"),
-        (Sensor.SUPPLY_PRESSURE, "supply_pressure_bar"),
-        (Sensor.EXHAUST_PRESSURE, "exhaust_pressure_bar"),
-        (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
-        (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
-        (Sensor.BATTERY, "battery_v"),
-    ],
-)
+@pytest.mark.parametrize(("sensor", "name"), [(Sensor.TIP, "tip_temp_c"), *BESIDE_THE_TIP])
 def test_a_sensor_the_device_lacks_reads_none_and_the_others_stay(
     sensor: Sensor, name: str
 ) -> None:
@@ -94,18 +91,7 @@ def test_a_sensor_the_device_lacks_reads_none_and_the_others_stay(
     assert sample == whole._replace(**{name: None})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("sensor", "name"),
-    [
-        (Sensor.TIP_2, "tip_2_temp_c"),
-        (Sensor.SKIN, "skin_temp_c"),
-        (Sensor.SUPPLY_PRESSURE, "supply_pressure_bar"),
-        (Sensor.EXHAUST_PRESSURE, "exhaust_pressure_bar"),
-        (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
-        (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
-        (Sensor.BATTERY, "battery_v"),
-    ],
-)
+@pytest.mark.parametrize(("sensor", "name"), BESIDE_THE_TIP)
 def test_what_an_open_sensor_reads_is_not_believed(sensor: Sensor, name: str) -> None:
     wire = WIRE._replace(open_circuit=int(sensor))
 

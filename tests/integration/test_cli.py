@@ -200,10 +200,8 @@ def test_the_exit_code_tells_how_a_run_ended(
     assert (summary.exit_code, summary.verdict) == (code, verdict)
 
 
-@pytest.mark.requirement("SR-29")
-@pytest.mark.real_time
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_makes_the_probe_safe_first_and_exits_130(number: signal.Signals) -> None:
+def run_signalled(number: signal.Signals, *, at: str) -> tuple[int, str]:
+    """Run in a process of its own, signalled when it says ``at``; return its code and the rest."""
     with subprocess.Popen(
         [sys.executable, "-m", "cryoctl", "run", "--speed", "20", "--out", "here"],
         stdout=subprocess.PIPE,
@@ -212,12 +210,20 @@ def test_a_signal_makes_the_probe_safe_first_and_exits_130(number: signal.Signal
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            if "COOLING" in line:
+            if at in line:
                 process.send_signal(number)
                 break
         rest = process.stdout.read()
+    return process.returncode, rest
 
-    assert process.returncode == 130
+
+@pytest.mark.requirement("SR-29")
+@pytest.mark.real_time
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_makes_the_probe_safe_first_and_exits_130(number: signal.Signals) -> None:
+    code, rest = run_signalled(number, at="COOLING")
+
+    assert code == 130
     recording = load_recording(Path("here/run.mcap"))
     assert recording.telemetry["valve"][-1] == 0.0
     assert recording.telemetry["shutoff_open"][-1] == 0
@@ -291,17 +297,7 @@ def test_a_report_is_never_written_over_its_recording(capsys: pytest.CaptureFixt
 def test_a_killed_run_can_be_recovered_once_and_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "cryoctl", "run", "--speed", "20", "--out", "here"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "HOLD" in line:
-                process.kill()
-                break
+    run_signalled(signal.SIGKILL, at="HOLD")
 
     assert invoke(["recover", "here/run.mcap"]) == 0
     assert invoke(["report", "here/run-recovered.mcap"]) == 0
