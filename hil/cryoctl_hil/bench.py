@@ -18,7 +18,7 @@ from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
 from cryoctl.recorder import Recorder
-from cryoctl.run import FLUSH_UNPACED_S, no_collector
+from cryoctl.runner import FLUSH_UNPACED_S, no_collector
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop

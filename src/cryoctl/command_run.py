@@ -22,7 +22,7 @@ from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
 from cryoctl.recording import load_recording
 from cryoctl.report import render_report
-from cryoctl.run import RunOptions, run_treatment
+from cryoctl.runner import RunOptions, run_treatment
 from cryoctl.stop_signals import StopSignals
 from cryoctl.vendor import load_vendor_table
 from cryoctl_protocol.peer import DeviceUrl

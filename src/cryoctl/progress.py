@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Final
 from cryoctl.clock import monotonic_s
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
-from cryoctl.run import Progress
+from cryoctl.runner import Progress
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -407,7 +407,7 @@ def test_a_full_disk_lets_the_run_end_and_is_never_called_a_success(
             return len(data)
 
     monkeypatch.setattr(
-        "cryoctl.run.Recorder", lambda _stream, **rest: Recorder(FullDisk(), **rest)
+        "cryoctl.runner.Recorder", lambda _stream, **rest: Recorder(FullDisk(), **rest)
     )
     monkeypatch.setattr("cryoctl.command_run.load_recording", lambda _path: None)
     monkeypatch.setattr("cryoctl.command_run.render_report", lambda *_: "")
