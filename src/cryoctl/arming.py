@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from cryoctl.sample import Sample, sensor_names
+from cryoctl.storage import Storage
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import Limits, Profile
@@ -42,7 +43,7 @@ class ArmingView:
         leak_test_age_s: Since a passed leak test of this probe in this session, or None.
         cartridge_g: Fill by the operator's word; None is a new cartridge.
         gas_used_g: By the host's ledger since connecting.
-        recording: True while records are kept.
+        storage: How the recording stands.
     """
 
     treatment: Treatment
@@ -52,7 +53,7 @@ class ArmingView:
     leak_test_age_s: float | None
     cartridge_g: float | None
     gas_used_g: float
-    recording: bool
+    storage: Storage
 
 
 def planned_gas_g(treatment: Treatment, limits: Limits) -> float:
@@ -86,8 +87,8 @@ def _session_reasons(view: ArmingView) -> Iterator[Blocker]:
         yield Blocker("SR-19", "none", "within 30 min", "no passed leak test")
     elif age_s > LEAK_TEST_LIFE_S:
         yield Blocker("SR-19", f"{age_s / 60.0:.0f} min", "within 30 min", "leak test too old")
-    if not view.recording:
-        yield Blocker("SR-33", "failed", "recording", "the recording is not working")
+    if view.storage.refuses_arming:
+        yield Blocker("SR-33", view.storage.alarm, "recording", view.storage.text)
 
 
 def _gas_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:

@@ -67,7 +67,7 @@ class ConsoleOperator:
     def _begin(self, controller: Controller, now_s: float) -> None:
         refusal = controller.request(Request.BEGIN, now_s)
         if refusal is not None:
-            controller.fail(f"begin refused: {refusal.reason}", now_s)
+            controller.give_up(f"begin refused: {refusal.reason}", now_s)
 
     def _arm(self, controller: Controller, typed: str, now_s: float) -> None:
         blockers = controller.arm_blockers(now_s)

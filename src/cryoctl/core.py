@@ -24,6 +24,7 @@ from cryoctl.provision import not_provided
 from cryoctl.records import Control, RecordSink
 from cryoctl.safing import SAFE_STATES, Safing, TripRecord, device_notice
 from cryoctl.sample import Sample, to_sample
+from cryoctl.storage import FINE
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import (
     TRIP_RULES,
@@ -55,6 +56,7 @@ CAUSE_GONE_S: Final = 1.0  # SR-27
 TICK_OFFSET_S: Final = 0.0005
 """Ticks stand this long after whole steps, so that in virtual time no sample and tick are ever due
 at the same instant and both shells take them in the same order."""
+_HALF_MS_PER_S: Final = 2000
 
 _MACHINE: Final = PhaseMachine()
 _QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
@@ -68,6 +70,15 @@ _LEASED: Final = (SessionPhase.OPEN, SessionPhase.PROVING)
 _PHASE_NUMBER: Final = {phase: index for index, phase in enumerate(Phase)}
 
 
+def tick_time_s(count: int) -> float:
+    """Return when control tick ``count`` is due.
+
+    Reckoned in whole half milliseconds and rounded once: a time read back from a recording, which
+    keeps nanoseconds, is then the very same number.
+    """
+    return (count * round(TICK_S * _HALF_MS_PER_S) + 1) / _HALF_MS_PER_S
+
+
 class Request(StrEnum):
     """What an operator can ask for."""
 
@@ -79,6 +90,16 @@ class Request(StrEnum):
     STOP = "stop"
     ACKNOWLEDGE = "acknowledge"
     CLOSE = "close"
+
+
+class ShellInput(StrEnum):
+    """What the shell around the controller can tell it, beside frames, ticks and requests."""
+
+    CONNECT = "connect"
+    LINK_GONE = "link_gone"
+    GIVE_UP = "give_up"
+    CRASH = "crash"
+    LEAVE = "leave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +167,7 @@ class Controller:
         self.link_failure = False
         self.aborted = False
         self._sink = sink
+        self._storage = FINE
         self._tick_s: float | None = None
         self._ticks = 0
         self._leak_tested_s: float | None = None
@@ -220,7 +242,7 @@ class Controller:
                 leak_test_age_s=None if tested_s is None else now_s - tested_s,
                 cartridge_g=self.settings.cartridge_g,
                 gas_used_g=self.gas_used_g,
-                recording=self._sink.ready,
+                storage=self._storage,
             )
         )
 
@@ -228,6 +250,7 @@ class Controller:
 
     def connect(self, now_s: float) -> None:
         """Begin to talk to the device."""
+        self._note(ShellInput.CONNECT, now_s)
         self.fire(Trigger.CONNECT, now_s)
         self.measures.sample_s = None
         self.session.open(now_s)
@@ -263,11 +286,27 @@ class Controller:
 
     def on_link_gone(self, reason: str, now_s: float) -> None:
         """Note that the link itself is gone; the probe's own lease makes it safe."""
-        self.journal.log("link", now_s, gone=reason)
+        self._note(ShellInput.LINK_GONE, now_s, why=reason)
         if self.phase in _QUIET:
             self.fail(f"the link is gone: {reason}", now_s, link=True)
         else:
             self.trip(TripNotice(Trip.LINK, 0.0, self.settings.link.lost_s, "s"), now_s)
+
+    def give_up(self, why: str, now_s: float, *, link: bool = False) -> None:
+        """End a run that whoever drives it cannot or will not go on with."""
+        self._note(ShellInput.GIVE_UP, now_s, why=why, link=link)
+        self.fail(why, now_s, link=link)
+
+    def crash(self, now_s: float) -> None:
+        """Make the probe safe after an error in the program itself."""
+        self._note(ShellInput.CRASH, now_s)
+        self.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), now_s)
+
+    def leave(self, now_s: float) -> None:
+        """Take note that nobody watches any more, although the needle may be frozen in."""
+        self._note(ShellInput.LEAVE, now_s)
+        if self.phase is Phase.SAFE:
+            self.journal.alarm("NOT_RELEASED", now_s)
 
     def request(self, request: Request, now_s: float) -> Refusal | None:
         """Do what an operator asks, or say why not."""
@@ -286,8 +325,7 @@ class Controller:
             self.trip(TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s)
         self._tick_s = now_s
         self._check_age(now_s)
-        if not self._sink.ready:
-            self.journal.alarm("RECORDING_FAILED", now_s)
+        self._check_storage(now_s)
         if self._ticks % LEASE_TICKS == 0 and self._leases(now_s):
             self.session.lease(self._claimed_mode(), now_s)
         self._ticks += 1
@@ -352,6 +390,15 @@ class Controller:
             return  # It held a trip before we came; ARM is blocked until it is cleared.
         trip = Trip(sample.trip) if sample.trip else Trip.OPERATOR_STOP
         self.trip(TripNotice(trip, 0.0, 0.0, ""), now_s, layer="device")
+
+    def _check_storage(self, now_s: float) -> None:
+        storage = self._sink.storage
+        if storage == self._storage:
+            return
+        self._storage = storage
+        self.journal.log("storage", now_s, **storage._asdict())
+        if storage.alarm:
+            self.journal.alarm(storage.alarm, now_s)
 
     def _check_age(self, now_s: float) -> None:
         sample_s = self.measures.sample_s
@@ -631,10 +678,8 @@ class Controller:
         if self.phase not in (*_QUIET, Phase.IDLE):  # Else the probe may be at another's command.
             self.session.stop(SafeAction.THAW, Trip.OPERATOR_STOP)
 
-    def leave(self, now_s: float) -> None:
-        """Take note that nobody watches any more, although the needle may be frozen in."""
-        if self.phase is Phase.SAFE:
-            self.journal.alarm("NOT_RELEASED", now_s)
+    def _note(self, told: ShellInput, now_s: float, **data: Any) -> None:
+        self.journal.log("shell", now_s, told=told.value, **data)
 
     def _leases(self, now_s: float) -> bool:
         """Return True while the probe may rely on this controller."""

@@ -7,16 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller, Request
-from cryoctl.interlocks import TripNotice
-from cryoctl_protocol.codes import Trip
+from cryoctl.core import TICK_S, Controller, Request, tick_time_s
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import SyncPeer
 
-STEP_S: Final = 0.01
-"""The device's own tick; bytes cross the link between steps."""
+STEPS_PER_S: Final = 100
+"""The device's own ticks; bytes cross the link between steps. Times are divided, not multiplied:
+that rounds once, as a time read back from a recording does."""
 _NOT_SAVED: Final = ("controller", "_peer", "_on_tick")
-_STEPS_PER_TICK: Final = round(TICK_S / STEP_S)
+_STEPS_PER_TICK: Final = round(TICK_S * STEPS_PER_S)
 
 
 class Operator(Protocol):
@@ -110,7 +109,7 @@ class LockStep:
                     break
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
-            controller.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), self.now_s)
+            controller.crash(self.now_s)
             self._collect(self.now_s)
             self._say_last_words()
             raise
@@ -120,21 +119,20 @@ class LockStep:
     def _say_last_words(self) -> None:
         """Let the peer hear what was sent last, a STOP perhaps; nobody reads its answer."""
         if self._wire:
-            self._peer.advance_to((self._steps + 1) * STEP_S, self._wire)
+            self._peer.advance_to((self._steps + 1) / STEPS_PER_S, self._wire)
             self._wire = b""
 
     def step(self) -> None:
         """Move the world by one device tick."""
         controller = self.controller
         self._steps = steps = self._steps + 1
-        self.now_s = now_s = steps * STEP_S
+        self.now_s = now_s = steps / STEPS_PER_S
         incoming = self._peer.advance_to(now_s, self._wire)
         self._wire = b""
         ended = self._take(incoming, now_s) if incoming else False
         self._stop.tell(controller, now_s)
         if steps % _STEPS_PER_TICK == 0 and not ended:
-            # As the other shell reckons it: now_s plus the offset may differ in the last bit.
-            tick_s = steps // _STEPS_PER_TICK * TICK_S + TICK_OFFSET_S
+            tick_s = tick_time_s(steps // _STEPS_PER_TICK)
             controller.tick(tick_s)
             self._operator.act(controller, tick_s)
             if self._on_tick is not None:

@@ -41,4 +41,4 @@ class AutomaticOperator:
     def _give_up_if_refused(self, controller: Controller, request: Request, now_s: float) -> None:
         refusal = controller.request(request, now_s)
         if refusal is not None:
-            controller.fail(f"{request} refused: {refusal.reason}", now_s)
+            controller.give_up(f"{request} refused: {refusal.reason}", now_s)

@@ -313,5 +313,5 @@ class RealTimeLoop(asyncio.SelectorEventLoop):
         self._began_s = super().time()
 
     def time(self) -> float:
-        """Return seconds since the loop was made."""
-        return super().time() - self._began_s
+        """Return seconds since the loop was made, whole nanoseconds as in a recording."""
+        return round(super().time() - self._began_s, 9)

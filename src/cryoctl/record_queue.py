@@ -10,10 +10,13 @@ from typing import Any, Final
 from cryoctl.recorder import Recorder
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
+from cryoctl.storage import Storage, not_kept
 from cryoctl_protocol.truth import TruthSample
 
 QUEUE_SIZE: Final = 4096
 """Records; about 20 s of a treatment, twice the longest stall that SR-33 names."""
+
+_HOLED: Final = not_kept("records were lost: the disk did not keep up, or failed")
 
 _Item = tuple[int, Callable[..., None], tuple[Any, ...]]
 
@@ -37,9 +40,11 @@ class QueuedRecorder:
         self._thread.start()
 
     @property
-    def ready(self) -> bool:
-        """True while records are kept; ARM waits for it (SR-33)."""
-        return self._recorder.ready and self._thread.is_alive() and not self._queue.full()
+    def storage(self) -> Storage:
+        """How the recording stands; ARM waits for it (SR-33)."""
+        if self._refused or self._stalled or not self._thread.is_alive():
+            return _HOLED
+        return self._recorder.storage
 
     @property
     def failure(self) -> str:

@@ -16,6 +16,7 @@ from cryoctl.mcap_file import McapFile
 from cryoctl.record_layout import ENCAPSULATION, Layout
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
+from cryoctl.storage import FINE, not_kept, with_room
 from cryoctl.vendor import VendorTable
 from cryoctl_protocol.messages import PROTOCOL_MAJOR, PROTOCOL_MINOR
 from cryoctl_protocol.truth import TruthSample
@@ -60,9 +61,11 @@ class Recorder:
         stream: At its start; ``close`` closes it.
         metadata: Of the run, texts of all its files included; written first.
         flush_period_s: In the time of the records: at most this much is lost in a crash.
+        free_bytes: Tells how much room is left where the stream goes.
         vendor: How to read vendor messages; others are kept as raw frames alone.
 
     Attributes:
+        storage: How the recording stands; ARM waits for it (SR-33).
         failure: Why records are no longer kept; empty while they are.
         dropped: Records that are not in the file.
         vendor_rejected: Vendor messages of an unknown id or the wrong size.
@@ -74,14 +77,17 @@ class Recorder:
         *,
         metadata: Mapping[str, str],
         flush_period_s: float,
+        free_bytes: Callable[[], int] | None = None,
         vendor: VendorTable | None = None,
     ) -> None:
+        self.storage = FINE
         self.failure = ""
         self.dropped = 0
         self.vendor_rejected = 0
         self._stream = stream
         self._flush_period_s = flush_period_s
         self._flush_due_s = flush_period_s
+        self._free_bytes = free_bytes
         self._sequence = 0
         self._vendor = vendor or VendorTable()
         self._channels: dict[str, int] = {}
@@ -89,6 +95,7 @@ class Recorder:
         try:
             self._file = McapFile(stream, library=f"cryoctl {__version__}")
             self._begin(self._file, metadata)
+            self._look_for_room()
         except _FAILURES as error:
             self._fail(error)
         channel = self._channels.get
@@ -98,11 +105,6 @@ class Recorder:
         self._rx = channel(LINK_RX, 0)
         self._tx = channel(LINK_TX, 0)
         self._events = channel(EVENTS, 0)
-
-    @property
-    def ready(self) -> bool:
-        """True while records are kept; ARM waits for it (SR-33)."""
-        return self._file is not None
 
     def received(self, body: bytes, now_s: float) -> None:
         """Record a frame that came in; an empty body stands for a line error."""
@@ -170,6 +172,8 @@ class Recorder:
             except _FAILURES as error:
                 self._fail(error)
         self._file = None
+        if not self.failure:
+            self.storage = not_kept("the recording is closed")
         try:
             self._stream.close()
         except OSError as error:
@@ -234,8 +238,13 @@ class Recorder:
             if now_s >= self._flush_due_s:
                 self._flush_due_s = now_s + self._flush_period_s
                 file.flush()
+                self._look_for_room()
         except _FAILURES as error:
             self._fail(error)
+
+    def _look_for_room(self) -> None:
+        if self._free_bytes is not None:
+            self.storage = with_room(self._free_bytes(), self.storage)
 
     def _fail(self, error: Exception) -> None:
         """Give up the file: behind a hole nobody could tell what is missing."""
@@ -243,6 +252,7 @@ class Recorder:
             return
         reason = error.strerror if isinstance(error, OSError) else None
         self.failure = f"recording failed: {reason or str(error)}"
+        self.storage = not_kept(self.failure)
         if self._file is not None:
             self.dropped += self._file.pending
             self._file = None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from cryoctl.sample import Sample
+from cryoctl.storage import Storage
 
 
 class Control(NamedTuple):
@@ -54,8 +55,8 @@ class RecordSink(Protocol):
     """Takes records in the order in which things happened; never blocks, never raises."""
 
     @property
-    def ready(self) -> bool:
-        """True while records are kept; ARM waits for it (SR-33)."""
+    def storage(self) -> Storage:
+        """How the recording stands; ARM waits for it (SR-33)."""
         ...
 
     def received(self, body: bytes, now_s: float) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import platform
 import secrets
+import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -146,10 +147,11 @@ def _run(
             f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
         )
     profile = load_profile(options.treatment.profile)
-    path = _make_folder(options) / "run.mcap"
+    folder = _make_folder(options)
+    path = folder / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
-        recorder = _recorder(options, profile, opened, stream)
+        recorder = _recorder(options, profile, opened, stream, folder)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
@@ -225,7 +227,7 @@ def _with_recording(summary: Summary, recorder: Recorder | QueuedRecorder) -> Su
 
 
 def _recorder(
-    options: RunOptions, profile: Profile, opened: Opened, stream: BinaryIO
+    options: RunOptions, profile: Profile, opened: Opened, stream: BinaryIO, folder: Path
 ) -> Recorder | QueuedRecorder:
     """Return the recorder: behind a thread where time is the wall's, called directly elsewhere."""
     speed = 1.0 if opened.peer is None else options.speed
@@ -233,6 +235,7 @@ def _recorder(
         stream,
         metadata=_metadata(options, profile, opened),
         flush_period_s=FLUSH_UNPACED_S if speed is None else FLUSH_S * speed,
+        free_bytes=lambda: shutil.disk_usage(folder).free,
         vendor=options.vendor,
     )
     return recorder if speed is None else QueuedRecorder(recorder)

@@ -6,11 +6,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from cryoctl.core import TICK_OFFSET_S, TICK_S, Controller
-from cryoctl.interlocks import TripNotice
-from cryoctl.lockstep import STEP_S, Operator, StopWish
+from cryoctl.core import TICK_S, Controller, tick_time_s
+from cryoctl.lockstep import STEPS_PER_S, Operator, StopWish
 from cryoctl.virtual_time import sleep_until
-from cryoctl_protocol.codes import Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import Frame, FrameLink, LinkError, SyncPeer
 
@@ -34,7 +32,7 @@ class PeerLink:
         """Move the peer until it has sent a frame, and return it."""
         while not self._frames:
             self._steps += 1
-            now_s = self._steps * STEP_S
+            now_s = self._steps / STEPS_PER_S
             await sleep_until(now_s)
             wire, self._wire = self._wire, b""
             data = self._peer.advance_to(now_s, wire)
@@ -47,7 +45,7 @@ class PeerLink:
     async def close(self) -> None:
         """Let the peer hear what was sent last, a STOP perhaps; nobody reads its answer."""
         if len(self._wire) > len(DELIMITER):
-            self._peer.advance_to((self._steps + 1) * STEP_S, self._wire)
+            self._peer.advance_to((self._steps + 1) / STEPS_PER_S, self._wire)
             self._wire = b""
 
     def abort(self) -> None:
@@ -109,7 +107,7 @@ class Supervisor:
             await self._send(loop.time())
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
-            self.controller.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), loop.time())
+            self.controller.crash(loop.time())
             await self._send(loop.time())
             raise
         finally:
@@ -137,13 +135,13 @@ class Supervisor:
             if self._stop.leaves(self.controller, loop.time()):
                 return
             count += 1
-            await sleep_until(count * TICK_S + TICK_OFFSET_S)
+            await sleep_until(tick_time_s(count))
             if self.controller.finished:
                 return  # Ended by a frame meanwhile; a tick more would be one too many.
             now_s = loop.time()
             self._stop.tell(self.controller, now_s)
             if self._why_given_up:
-                self.controller.fail(self._why_given_up, now_s, link=True)
+                self.controller.give_up(self._why_given_up, now_s, link=True)
                 return
             self.controller.tick(now_s)
             self._operator.act(self.controller, now_s)

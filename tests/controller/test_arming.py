@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from cryoctl.arming import ArmingView, Blocker, arm_blockers, planned_gas_g
+from cryoctl.storage import FINE, not_kept
 from cryoctl.treatment import default_treatment
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import load_profile
 from tests.support.builders import a_sample, a_treatment, n2o_profile
 
+NOT_KEPT = not_kept("the recording failed")
 READY = ArmingView(
     treatment=a_treatment(count=3, hold_s=60.0),
     profile=n2o_profile(),
@@ -21,7 +23,7 @@ READY = ArmingView(
     leak_test_age_s=5.0,
     cartridge_g=None,
     gas_used_g=0.0,
-    recording=True,
+    storage=FINE,
 )
 
 
@@ -41,7 +43,7 @@ def test_a_ready_probe_has_no_reason_against_it() -> None:
 
 @pytest.mark.requirement("SR-03")
 def test_without_fresh_telemetry_nothing_else_can_be_judged() -> None:
-    blockers = arm_blockers(replace(READY, sample=None, probe_profile_hash=0, recording=False))
+    blockers = arm_blockers(replace(READY, sample=None, probe_profile_hash=0, storage=NOT_KEPT))
 
     assert blockers == [Blocker("SR-03", "stale", "fresh", "no fresh telemetry")]
 
@@ -72,7 +74,7 @@ def test_a_leak_test_is_good_for_30_minutes(age_s: float | None, expected: list[
 
 @pytest.mark.requirement("SR-33")
 def test_a_recorder_that_does_not_record_blocks() -> None:
-    assert ids(replace(READY, recording=False)) == ["SR-33"]
+    assert ids(replace(READY, storage=NOT_KEPT)) == ["SR-33"]
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_no_reason_hides_another() -> None:
         READY,
         probe_profile_hash=0,
         leak_test_age_s=None,
-        recording=False,
+        storage=NOT_KEPT,
         gas_used_g=12.0,
         sample=a_sample(
             supply_pressure_bar=30.0,

@@ -7,6 +7,7 @@ import pytest
 from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.storage import FINE, not_kept, with_room
 from cryoctl_protocol.auth import session_keys
 from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.codes import Answer, Capability, HostMode, Op, Trip
@@ -232,14 +233,46 @@ def test_every_reason_against_arm_is_told_at_once() -> None:
 def test_arm_waits_for_a_recorder_that_records() -> None:
     bench = Bench()
     bench.run_to(Phase.READY)
-    bench.sink.ready = False
+    bench.sink.storage = not_kept("the disk is gone")
+    bench.run_for(0.1)
 
     refused = bench.ask(Request.ARM)
-    bench.sink.ready = True
+    bench.sink.storage = FINE
+    bench.run_for(0.1)
 
     assert refused is not None
-    assert refused.reason == "SR-33: the recording is not working"
+    assert refused.reason == "SR-33: the disk is gone"
     assert bench.ask(Request.ARM) is None
+    assert [e.data["text"] for e in bench.sink.of_kind("storage")] == ["the disk is gone", ""]
+
+
+@pytest.mark.requirement("SR-33")
+def test_little_room_on_the_disk_is_an_alarm_and_almost_none_refuses_arm() -> None:
+    bench = Bench()
+    bench.run_to(Phase.READY)
+    bench.sink.storage = with_room(499_000_000, FINE)
+    bench.run_for(0.1)
+    with_little = bench.controller.arm_blockers(bench.now_s)
+    bench.sink.storage = with_room(99_900_000, bench.sink.storage)
+    bench.run_for(0.1)
+
+    refused = bench.ask(Request.ARM)
+
+    assert with_little == []
+    assert bench.controller.alarms == ["DISK_LOW"]
+    assert refused is not None
+    assert refused.reason == (
+        "SR-33: 100 MB free where the recording is; arming needs 100 MB: make room, or give "
+        "another --out"
+    )
+
+
+def test_the_room_on_the_disk_is_told_once_for_each_level() -> None:
+    low = with_room(400_000_000, FINE)
+
+    assert with_room(300_000_000, low) is low
+    assert with_room(50_000_000, low).refuses_arming
+    assert with_room(600_000_000, low) is FINE
 
 
 @pytest.mark.requirement("SR-19")

@@ -53,7 +53,7 @@ def test_the_peer_moves_in_steps_of_10_ms_that_are_counted_and_not_summed() -> N
 
     shell.run(until_s=3.0)
 
-    assert [now_s for now_s, _ in peer.calls] == [step * 0.01 for step in range(1, 301)]
+    assert [now_s for now_s, _ in peer.calls] == [step / 100 for step in range(1, 301)]
     assert shell.now_s == 300 * 0.01
 
 

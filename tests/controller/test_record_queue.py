@@ -106,12 +106,12 @@ def test_a_stuck_disk_costs_records_but_never_time_and_leaves_a_gap_that_shows()
 
     for index in range(1, 31):
         queue.event(event(index))
-    while_stuck = (queue.ready, queue.dropped)
+    while_stuck = (queue.storage.refuses_arming, queue.dropped)
     stream.release.set()
     queue.drain(PATIENCE_S)
     queue.close("{}")
 
-    assert while_stuck == (False, 20)
+    assert while_stuck == (True, 20)
     assert queue.failure == ""
     assert indexes(stream) == list(range(11))
     assert queue.dropped == 20
@@ -164,7 +164,7 @@ def test_whatever_ends_the_thread_is_told_as_a_failure(monkeypatch: pytest.Monke
     queue.sample(SAMPLE, 0.1)
     queue.drain(PATIENCE_S)
 
-    assert not queue.ready
+    assert queue.storage.refuses_arming
     assert queue.failure == "recording failed: MemoryError()"
 
 
@@ -176,6 +176,6 @@ def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
     queue.drain(PATIENCE_S)
     queue.close("{}")
 
-    assert not queue.ready
+    assert queue.storage.refuses_arming
     assert queue.failure.startswith("recording failed: ")
     assert queue.dropped == 1

@@ -180,13 +180,13 @@ def test_a_flush_that_is_asked_for_leaves_nothing_behind() -> None:
 def test_a_full_disk_is_said_and_counted_and_never_raised() -> None:
     stream = FullDisk(room=6000)
     written = recorder(stream, flush_period_s=0.05)
-    assert written.ready
+    assert not written.storage.refuses_arming
 
     for index in range(1000):
         written.received(bytes([index % 256]) * 100, index * 0.01)
         written.event(LogEvent(index * 0.01, "phase", {"index": index}))
 
-    assert not written.ready
+    assert written.storage.refuses_arming
     assert written.failure == "recording failed: No space left on device"
     kept = recordings.read_recording(BytesIO(stream.getvalue()), "full").counts
     assert 0 < kept[EVENTS] < 1000
@@ -233,7 +233,7 @@ def test_a_record_after_the_end_is_counted_and_not_raised() -> None:
 
     written.sample(SAMPLE, 1.0)
 
-    assert not written.ready
+    assert written.storage.refuses_arming
     assert written.dropped == 1
 
 
@@ -251,7 +251,7 @@ def test_an_event_that_is_no_json_fails_the_recording_not_the_controller() -> No
 
     written.event(LogEvent(1.0, "phase", {"value": float("nan")}))
 
-    assert not written.ready
+    assert written.storage.refuses_arming
     assert written.dropped == 1
 
 

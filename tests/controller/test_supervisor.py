@@ -133,7 +133,7 @@ def test_ticks_stand_at_multiples_of_50_ms_however_long_the_run() -> None:
 
     supervised.run()
 
-    expected = [n * 0.05 + 0.0005 for n in range(1, len(supervised.ticks_s) + 1)]
+    expected = [(n * 100 + 1) / 2000 for n in range(1, len(supervised.ticks_s) + 1)]
     assert supervised.ticks_s == expected
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from numpy.random import Generator, Philox
 
-from cryoctl.lockstep import STEP_S
+from cryoctl.lockstep import STEPS_PER_S
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_simulator.device import SimulatedDevice
 from tests.support.stack import build_stack, treatment
 
+STEP_S = 1.0 / STEPS_PER_S
 MOMENTS = 100
 SAFE_STEPS = 50  # SR-01: 500 ms, in device ticks.
 

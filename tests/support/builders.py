@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
+from cryoctl.storage import FINE, Storage
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_protocol.codec import decode
 from cryoctl_protocol.codes import DeviceState
@@ -91,7 +92,7 @@ def a_treatment(
 class KeepingSink:
     """A record sink that keeps everything in lists."""
 
-    ready: bool = True
+    storage: Storage = FINE
     events: list[LogEvent] = field(default_factory=list)
     samples: list[tuple[float, Sample]] = field(default_factory=list)
     controls: list[tuple[float, Control]] = field(default_factory=list)

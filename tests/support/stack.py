@@ -10,6 +10,7 @@ from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
 from cryoctl.records import Control, LogEvent
 from cryoctl.sample import Sample
+from cryoctl.storage import FINE, Storage
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop
@@ -25,7 +26,7 @@ UNTIL_S = 3600.0
 class ListSink:
     """Keeps every record in a list."""
 
-    ready: bool = True
+    storage: Storage = FINE
     events: list[LogEvent] = field(default_factory=list)
     samples: list[tuple[float, Sample]] = field(default_factory=list)
     sent_bodies: list[tuple[float, bytes]] = field(default_factory=list)

@@ -104,11 +104,11 @@ def sim(
             click.echo(f"faults at  {back_door.address}")
         click.echo(f"next:\n  cryoctl run --arm-and-start --device {endpoint.address}")
         server.run(_until_signal(stack))
-    click.echo(
-        f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
-        f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
-        f"{server.lost_ticks} ticks lost"
-    )
+        click.echo(
+            f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
+            f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
+            f"{server.lost_ticks} ticks lost"
+        )
     return 0
 
 
