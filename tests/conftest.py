@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.replays import check_recordings
 
 REQUIREMENT_ID = re.compile(r"SR-\d\d")
 
@@ -32,6 +35,19 @@ def _is_requirement(marker: pytest.Mark) -> bool:
     if marker.kwargs or len(marker.args) != 1:
         return False
     return isinstance(marker.args[0], str) and REQUIREMENT_ID.fullmatch(marker.args[0]) is not None
+
+
+@pytest.fixture(autouse=True)
+def every_recording_replays(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Replay each recording that a test has made: it must come out the same."""
+    folder: Path | None = None
+    if "tmp_path" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path")
+    elif "tmp_path_factory" in request.fixturenames:
+        folder = request.getfixturevalue("tmp_path_factory").getbasetemp()
+    yield
+    if folder is not None:
+        check_recordings(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "monitor": LazyCommand("command_monitor:monitor", "Show what a probe says; sends nothing."),
     "ports": LazyCommand("command_ports:ports", "List serial ports; writes to none."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
+    "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),
     "config": LazyCommand("command_config:config", "Check, explain and show files."),
 }

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
 treatment_argument = click.argument(
     "treatment", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )
+
+
+SPEED_MIN: Final = 0.1
+"""Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
+SPEED_MAX: Final = 1000.0
 
 
 class Grams(click.FloatRange):
@@ -27,7 +32,32 @@ class Grams(click.FloatRange):
         return grams
 
 
+class Speed(click.ParamType[float | None]):
+    """``max``, or a factor such as ``1``, ``10x``."""
+
+    name = "speed"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | None:
+        """Return the factor, or None for ``max``."""
+        if value == "max":
+            return None
+        try:
+            speed = float(str(value).removesuffix("x"))
+        except ValueError:
+            speed = 0.0
+        if not SPEED_MIN <= speed <= SPEED_MAX:
+            self.fail(
+                f"{value!r} is neither max nor a factor from {SPEED_MIN:g} to {SPEED_MAX:g}",
+                param,
+                ctx,
+            )
+        return speed
+
+
 GRAMS = Grams(0.1, 100.0)
+SPEED = Speed()
 settings_option = click.option(
     "--set",
     "settings",

@@ -12,7 +12,7 @@ from typing import IO, Final
 import click
 
 from cryoctl.clock import utc_now
-from cryoctl.command_options import GRAMS, settings_option, treatment_argument
+from cryoctl.command_options import GRAMS, SPEED, settings_option, treatment_argument
 from cryoctl.console_operator import ConsoleOperator, TypedLines
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl.files import choose_treatment, read_text
@@ -29,33 +29,6 @@ from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_protocol.profile import profile_names
 
 DEFAULT_SEED: Final = 1
-SPEED_MIN: Final = 0.1
-"""Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
-SPEED_MAX: Final = 1000.0
-
-
-class Speed(click.ParamType[float | None]):
-    """``max``, or a factor such as ``1``, ``10x``."""
-
-    name = "speed"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float | None:
-        """Return the factor, or None for ``max``."""
-        if value == "max":
-            return None
-        try:
-            speed = float(str(value).removesuffix("x"))
-        except ValueError:
-            speed = 0.0
-        if not SPEED_MIN <= speed <= SPEED_MAX:
-            self.fail(
-                f"{value!r} is neither max nor a factor from {SPEED_MIN:g} to {SPEED_MAX:g}",
-                param,
-                ctx,
-            )
-        return speed
 
 
 @click.command()
@@ -67,7 +40,7 @@ class Speed(click.ParamType[float | None]):
     metavar="URL",
     help="Where the probe is: sim:PROFILE?..., or another installed scheme.",
 )
-@click.option("--speed", type=Speed(), default="max", show_default=True, help="Times real time.")
+@click.option("--speed", type=SPEED, default="max", show_default=True, help="Times real time.")
 @click.option("--cycles", type=click.IntRange(1, 10), help="Same as --set cycles.count=N.")
 @settings_option
 @click.option(
@@ -140,6 +113,7 @@ def run(
         device=url,
         folder=_folder(out, chosen.treatment.profile),
         renames_folder=out is None,
+        settings=settings,
         seed=_whole_number(url.get("seed")),
         speed=speed,
         files=() if vendor_text is None else ((str(vendor), vendor_text),),

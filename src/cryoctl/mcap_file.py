@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import BinaryIO, Final
 
 import zstandard
@@ -60,6 +61,7 @@ class McapFile:
         self._chunk = bytearray()
         self._index: dict[int, list[int]] = {}
         """Log time, offset, log time, offset ... of each channel's messages in the chunk."""
+        self._contents = sha256()
         self._compressor = zstandard.ZstdCompressor()
         self._schemas: list[bytes] = []
         self._channels: list[bytes] = []
@@ -117,6 +119,11 @@ class McapFile:
         self._end_chunk()
         self._stream.flush()
 
+    def seal(self) -> str:
+        """End the present chunk; return the SHA-256 over the contents of all chunks so far."""
+        self._end_chunk()
+        return self._contents.hexdigest()
+
     def finish(self) -> None:
         """Write the index with which other programs find their way; the stream stays open."""
         self._end_chunk()
@@ -152,6 +159,7 @@ class McapFile:
         times = [time for entries in used.values() for time in entries[::2]]
         start_ns, end_ns = min(times), max(times)
         raw = bytes(self._chunk)
+        self._contents.update(raw)
         packed = self._compressor.compress(raw)
         data = _record(
             Chunk(

@@ -33,6 +33,8 @@ RUN_RECORD: Final = "run"
 """Metadata at the start of the file: what was run, with which versions, on what."""
 SUMMARY_RECORD: Final = "summary"
 """Metadata at the end: the summary object and what the recorder has to say of itself."""
+CONTENTS: Final = "contents_sha256"
+"""In the summary record: hash over all messages, as they stand in the file."""
 FORMAT: Final = "1"
 """Version of what this module writes; topics and fields describe themselves."""
 
@@ -44,7 +46,10 @@ _EVENT_SCHEMA: Final = (
     '"required":["at_s","kind"]}'
 )
 _BODY_SCHEMA: Final = "uint8[] body\n"
-_BODY_LENGTH: Final = struct.Struct("<4sI").pack
+_FRAME_HEAD: Final = struct.Struct("<4sI")
+FRAME_HEAD_SIZE: Final = _FRAME_HEAD.size
+"""Before the bytes of a frame: CDR's own header and their number."""
+_pack_frame_head: Final = _FRAME_HEAD.pack
 _FAILURES: Final = (OSError, ValueError, struct.error)
 """A full or broken disk, a stream closed by somebody else, a value that no file can hold."""
 
@@ -108,11 +113,11 @@ class Recorder:
 
     def received(self, body: bytes, now_s: float) -> None:
         """Record a frame that came in; an empty body stands for a line error."""
-        self._add(self._rx, _BODY_LENGTH(ENCAPSULATION, len(body)) + body, now_s)
+        self._add(self._rx, _pack_frame_head(ENCAPSULATION, len(body)) + body, now_s)
 
     def sent(self, body: bytes, now_s: float) -> None:
         """Record a frame that went out."""
-        self._add(self._tx, _BODY_LENGTH(ENCAPSULATION, len(body)) + body, now_s)
+        self._add(self._tx, _pack_frame_head(ENCAPSULATION, len(body)) + body, now_s)
 
     def sample(self, sample: Sample, now_s: float) -> None:
         """Record a valid sample; a sensor that the probe does not have reads NaN."""
@@ -167,6 +172,7 @@ class Recorder:
                 "vendor_rejected": str(self.vendor_rejected),
             }
             try:
+                values[CONTENTS] = self._file.seal()
                 self._file.add_metadata(SUMMARY_RECORD, values)
                 self._file.finish()
             except _FAILURES as error:

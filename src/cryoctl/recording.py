@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import numpy as np
 import zstandard
@@ -22,6 +25,7 @@ from cryoctl import __version__
 from cryoctl.mcap_file import McapFile
 from cryoctl.record_layout import Layout, LayoutError
 from cryoctl.recorder import (
+    CONTENTS,
     CONTROL,
     EVENTS,
     RUN_RECORD,
@@ -91,9 +95,15 @@ def load_recording(path: Path) -> Recording:
     Raises:
         RecordingError: It is not there, cannot be read, or is no recording.
     """
+    with _opened(path) as stream:
+        return read_recording(stream, str(path))
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
         with path.open("rb") as stream:
-            return read_recording(stream, str(path))
+            yield stream
     except OSError as error:
         raise RecordingError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -109,6 +119,52 @@ def read_recording(stream: BinaryIO, source: str) -> Recording:
         return reader.finish(source, complete=complete)
     except (LayoutError, ValueError, KeyError) as error:
         raise RecordingError(f"{source}: damaged recording: {error}") from error
+
+
+class RawMessage(NamedTuple):
+    """One message as it stands in the file."""
+
+    topic: str
+    time_ns: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Every message of a recording in the order in which it was written.
+
+    Attributes:
+        metadata: Of the run.
+        complete: True if the file was closed properly.
+        dropped: Records that did not get into the file, as far as can be told.
+        altered: True if the contents are not those it was closed with.
+    """
+
+    metadata: dict[str, str]
+    messages: list[RawMessage]
+    complete: bool
+    dropped: int
+    altered: bool
+
+
+def load_messages(path: Path) -> Messages:
+    """Read every message of the recording at ``path``.
+
+    Raises:
+        RecordingError: It is not there, cannot be read, or is no recording.
+    """
+    with _opened(path) as stream:
+        return read_messages(stream, str(path))
+
+
+def read_messages(stream: BinaryIO, source: str) -> Messages:
+    """Read every message of a recording from ``stream``; ``source`` names it in errors.
+
+    Raises:
+        RecordingError: It is no recording.
+    """
+    reader, complete = _read(stream, source)
+    return reader.raw(complete=complete)
 
 
 def recover_recording(stream: BinaryIO, source: str, out: BinaryIO) -> int:
@@ -170,6 +226,7 @@ class _Reader:
         self._topics: dict[int, _Topic] = {}
         self._messages = 0
         self._sequence_end = 0
+        self._contents = sha256()
 
     def take(self, record: McapRecord) -> None:
         """Take one record off the file, or all records of a chunk."""
@@ -202,7 +259,6 @@ class _Reader:
                 vendor[name], vendor_units[name] = self._table(topic)
         ending = self.metadata.get(SUMMARY_RECORD, {})
         summary = json.loads(ending["json"]) if ending else None
-        gaps = self._sequence_end - self._messages
         return Recording(
             source=source,
             metadata=self.metadata[RUN_RECORD],
@@ -214,7 +270,7 @@ class _Reader:
             events=events,
             counts={topic.name: len(topic.times_ns) for topic in self._topics.values()},
             complete=complete,
-            dropped=max(gaps, int(ending.get("dropped", "0"))),
+            dropped=self._dropped,
             summary=summary if isinstance(summary, dict) else None,
         )
 
@@ -222,32 +278,52 @@ class _Reader:
         """Write everything taken so far as a closed file; return the number of messages."""
         file = McapFile(out, library=f"cryoctl {__version__}")
         file.add_metadata(RUN_RECORD, {**self.metadata[RUN_RECORD], RECOVERED: "yes"})
-        messages = []
+        numbers = {}
         for topic in self._topics.values():
             schema = self._schemas[topic.schema_id]
-            number = file.add_channel(
+            numbers[topic.name] = file.add_channel(
                 topic.name,
                 encoding=topic.encoding,
                 schema_name=schema.name,
                 schema_encoding=schema.encoding,
                 schema=schema.data.decode(),
             )
-            messages += [
-                (sequence, number, time_ns, payload)
-                for sequence, time_ns, payload in zip(
-                    topic.sequences, topic.times_ns, topic.payloads, strict=True
-                )
-            ]
-        for sequence, number, time_ns, payload in sorted(messages):
-            file.add_message(number, time_ns, payload, sequence)
+        for sequence, message in self._in_order():
+            file.add_message(numbers[message.topic], message.time_ns, message.payload, sequence)
         file.finish()
-        return len(messages)
+        return self._messages
+
+    def raw(self, *, complete: bool) -> Messages:
+        """Return everything taken so far, message by message."""
+        closed_with = self.metadata.get(SUMMARY_RECORD, {}).get(CONTENTS)
+        return Messages(
+            metadata=self.metadata[RUN_RECORD],
+            messages=[message for _, message in self._in_order()],
+            complete=complete and closed_with is not None,
+            dropped=self._dropped,
+            altered=closed_with != self._contents.hexdigest(),
+        )
+
+    def _in_order(self) -> list[tuple[int, RawMessage]]:
+        return sorted(
+            (sequence, RawMessage(topic.name, time_ns, payload))
+            for topic in self._topics.values()
+            for sequence, time_ns, payload in zip(
+                topic.sequences, topic.times_ns, topic.payloads, strict=True
+            )
+        )
+
+    @property
+    def _dropped(self) -> int:
+        gaps = self._sequence_end - self._messages
+        return max(gaps, int(self.metadata.get(SUMMARY_RECORD, {}).get("dropped", "0")))
 
     def _take_chunk(self, chunk: Chunk) -> None:
         # By hand, because a tenth of a million messages go through here and the package's own
         # loop makes several objects of each.
         stream, size = get_chunk_data_stream(chunk, validate_crc=True)
         data = stream.read(size)
+        self._contents.update(data)
         start = 0
         while start < size:
             opcode, length = _RECORD_HEAD.unpack_from(data, start)

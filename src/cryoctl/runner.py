@@ -23,6 +23,7 @@ from cryoctl.operators import AutomaticOperator
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
+from cryoctl.replay import replay_metadata
 from cryoctl.stop_signals import StopSignals
 from cryoctl.summary import (
     Summary,
@@ -71,6 +72,7 @@ class RunOptions:
         speed: Times real time; None is as fast as the machine can.
         folder: Of this run, made if missing.
         renames_folder: If it is there already, add a number to its name; else share it.
+        settings: The ``--set`` options that are in ``treatment`` and not in its text.
         files: Name and text of every other file that shaped the run.
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
@@ -83,6 +85,7 @@ class RunOptions:
     renames_folder: bool = False
     seed: int | None = None
     speed: float | None = None
+    settings: tuple[str, ...] = ()
     files: tuple[tuple[str, str], ...] = ()
     vendor: VendorTable | None = None
     cartridge_g: float | None = None
@@ -151,11 +154,16 @@ def _run(
     path = folder / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
-        recorder = _recorder(options, profile, opened, stream, folder)
+        settings = _settings(options)
+        metadata = {
+            **_metadata(options, profile, opened),
+            **replay_metadata(settings, options.settings),
+        }
+        recorder = _recorder(options, opened, stream, metadata, folder)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
-        controller = Controller(options.treatment, profile, _settings(options), recorder)
+        controller = Controller(options.treatment, profile, settings, recorder)
         shell = _Shell(controller, operator, signals, on_progress)
         try:
             now_s, problem = shell.drive(opened, options.speed)
@@ -227,13 +235,17 @@ def _with_recording(summary: Summary, recorder: Recorder | QueuedRecorder) -> Su
 
 
 def _recorder(
-    options: RunOptions, profile: Profile, opened: Opened, stream: BinaryIO, folder: Path
+    options: RunOptions,
+    opened: Opened,
+    stream: BinaryIO,
+    metadata: dict[str, str],
+    folder: Path,
 ) -> Recorder | QueuedRecorder:
     """Return the recorder: behind a thread where time is the wall's, called directly elsewhere."""
     speed = 1.0 if opened.peer is None else options.speed
     recorder = Recorder(
         stream,
-        metadata=_metadata(options, profile, opened),
+        metadata=metadata,
         flush_period_s=FLUSH_UNPACED_S if speed is None else FLUSH_S * speed,
         free_bytes=lambda: shutil.disk_usage(folder).free,
         vendor=options.vendor,

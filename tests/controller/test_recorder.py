@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import struct
+from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -141,7 +142,12 @@ def test_metadata_stands_first_and_explains_the_numbers() -> None:
     assert first.metadata["phases"].split() == [phase.value for phase in Phase]
     assert stream.getvalue().index(b"three <cycles>") < stream.getvalue().index(b"/telemetry")
     assert last.name == "summary"
-    assert last.metadata == {"json": '{"verdict":"PASS"}', "dropped": "0", "vendor_rejected": "0"}
+    assert last.metadata == {
+        "json": '{"verdict":"PASS"}',
+        "dropped": "0",
+        "vendor_rejected": "0",
+        "contents_sha256": sha256(b"").hexdigest(),
+    }
 
 
 def test_the_same_records_make_the_same_bytes() -> None:

@@ -57,6 +57,7 @@ def test_a_test_is_held_to_the_rules(
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     (tmp_path / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    shutil.copytree(ROOT / "tests" / "support", tmp_path / "tests" / "support")
     (tmp_path / "tests" / "test_one.py").write_text(test, encoding="utf-8")
 
     done = subprocess.run(

@@ -1,0 +1,29 @@
+"""Every recording that a test leaves behind is replayed, once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryoctl.recording import RecordingError, load_recording
+from cryoctl.replay import CONTROLLER, Answer, replay
+
+_seen: set[Path] = set()
+
+
+def check_recordings(folder: Path) -> None:
+    """Replay every whole recording of a run below ``folder`` that was not replayed yet."""
+    for path in sorted(folder.rglob("*.mcap")):
+        if path in _seen:
+            continue
+        _seen.add(path)
+        try:
+            recorded = load_recording(path)
+        except RecordingError:
+            continue  # Made to be none.
+        if recorded.summary and recorded.summary["failure"].startswith("internal error"):
+            continue  # The test broke the program, which is whole again.
+        outcome = replay(path)
+        is_run = CONTROLLER in recorded.metadata and recorded.summary is not None
+        is_whole = is_run and recorded.complete and not recorded.dropped
+        expected = Answer.IDENTICAL if is_whole else Answer.INCOMPLETE
+        assert outcome.answer is expected, f"{path}: {outcome}"
