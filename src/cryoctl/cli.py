@@ -34,6 +34,7 @@ _COMMANDS: Final = {
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),
+    "export": LazyCommand("command_export:export", "Write a recording as CSV or Parquet."),
     "config": LazyCommand("command_config:config", "Check, explain and show files."),
 }
 
@@ -123,6 +124,7 @@ def invoke(arguments: list[str]) -> int:
 
 def _explain(error: Exception) -> int:
     """Print what a user can do about ``error``; return the exit code."""
+    from cryoctl.export import ExportError
     from cryoctl.recording import RecordingError
     from cryoctl_protocol.peer import AddressError, LinkError
     from cryoctl_protocol.profile import ProfileError
@@ -131,7 +133,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileError):
         click.echo(str(error), err=True)
         return EXIT_USAGE
-    if isinstance(error, AddressError | ProfileError | RecordingError):
+    if isinstance(error, AddressError | ExportError | ProfileError | RecordingError):
         click.echo(f"cryoctl: {error}", err=True)
         return EXIT_USAGE
     if isinstance(error, LinkError):

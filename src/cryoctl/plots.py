@@ -135,7 +135,7 @@ def vendor_svg(recording: Recording, name: str, *, width: float = 960.0) -> str:
 
 def phase_spans(recording: Recording) -> list[Span]:
     """Return the phases in order, as the control ticks saw them."""
-    control, names = recording.control, recording.phases
+    control = recording.control
     if not control or not len(control["now_s"]):
         return []
     phase, cycle, now_s = control["phase"], control["cycle"], control["now_s"]
@@ -144,7 +144,7 @@ def phase_spans(recording: Recording) -> list[Span]:
     ends = [*starts[1:], len(now_s) - 1]
     return [
         Span(
-            names[phase[start]] if phase[start] < len(names) else f"phase {phase[start]}",
+            recording.phase_name(int(phase[start])),
             int(cycle[start]),
             float(now_s[start]),
             float(now_s[end]),

@@ -42,7 +42,7 @@ RECORD_SIZE_MAX: Final = 64 << 20
 """Bytes; no record of ours comes near, and a damaged length must not eat the memory."""
 RECOVERED: Final = "recovered"
 """In the metadata of a run whose recording was closed by ``recover_recording``."""
-_S_PER_NS: Final = 1e-9
+_NS_PER_S: Final = 1e9
 _RECORD_HEAD: Final = struct.Struct("<BQ")
 _MESSAGE_HEAD: Final = struct.Struct("<BQHIQQ")
 _DECLARATIONS: Final[dict[int, Any]] = {Opcode.SCHEMA: Schema, Opcode.CHANNEL: Channel}
@@ -87,6 +87,11 @@ class Recording:
     def phases(self) -> tuple[str, ...]:
         """Names of the numbers in ``control["phase"]``."""
         return tuple(self.metadata.get("phases", "").split())
+
+    def phase_name(self, number: int) -> str:
+        """Return the name of a number in ``control["phase"]``; one without a name is said so."""
+        names = self.phases
+        return names[number] if number < len(names) else f"phase {number}"
 
 
 def load_recording(path: Path) -> Recording:
@@ -187,6 +192,15 @@ def recover_recording(stream: BinaryIO, source: str, out: BinaryIO) -> int:
     return reader.write(out)
 
 
+def _event(line: bytes) -> dict[str, Any]:
+    """Return an event; raises ValueError if it has no time or no kind."""
+    event: dict[str, Any] = json.loads(line)
+    match event:
+        case {"at_s": int() | float(), "kind": str()}:
+            return event
+    raise ValueError(f"not an event: {line[:80]!r}")
+
+
 def _read(stream: BinaryIO, source: str) -> tuple[_Reader, bool]:
     """Return everything readable in ``stream``, and whether the file was closed."""
     reader = _Reader()
@@ -251,11 +265,13 @@ class _Reader:
         events: list[dict[str, Any]] = []
         for topic in self._topics.values():
             if topic.name == EVENTS:
-                events += [json.loads(line) for line in topic.payloads]
+                events += [_event(line) for line in topic.payloads]
             elif topic.name in (TELEMETRY, CONTROL, TRUTH):
                 tables[topic.name], _ = self._table(topic)
             elif topic.name.startswith(VENDOR):
                 name = topic.name.removeprefix(VENDOR)
+                if not name.isidentifier():  # It will name a file.
+                    raise ValueError(f"{topic.name!r} names no vendor message")
                 vendor[name], vendor_units[name] = self._table(topic)
         ending = self.metadata.get(SUMMARY_RECORD, {})
         summary = json.loads(ending["json"]) if ending else None
@@ -355,7 +371,7 @@ class _Reader:
         if len(data) != len(topic.payloads) * layout.dtype.itemsize:
             raise LayoutError(f"{topic.name}: messages are not as their schema says")
         rows = np.frombuffer(data, layout.dtype)
-        now_s = np.array(topic.times_ns, dtype=np.int64) * _S_PER_NS
+        now_s = np.array(topic.times_ns, dtype=np.int64) / _NS_PER_S
         names = [name for name, _ in layout.fields]
         units = {name: unit for name, unit in zip(names, layout.units, strict=False) if unit}
         columns = {name: np.ascontiguousarray(rows[name]) for name in names}

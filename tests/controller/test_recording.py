@@ -195,17 +195,39 @@ def test_an_mcap_file_of_another_program_is_refused() -> None:
 
 
 def test_a_recording_whose_messages_do_not_fit_their_schema_is_damaged() -> None:
+    data = _one_message("/telemetry", b"float64 tip_temp_c\n", b"\0\1\0\0too short")
+
+    with pytest.raises(RecordingError, match="damaged recording: /telemetry: messages are not"):
+        read(data)
+
+
+@pytest.mark.parametrize(
+    "line", [b"[1]", b'{"kind":"trip"}', b'{"at_s":"x","kind":"trip"}', b'{"at_s":1.0}']
+)
+def test_an_event_without_time_or_kind_is_damage(line: bytes) -> None:
+    data = _one_message("/events", b"", line)
+
+    with pytest.raises(RecordingError, match="damaged recording: not an event"):
+        read(data)
+
+
+def test_a_vendor_message_whose_name_could_be_a_path_is_damage() -> None:
+    data = _one_message("/vendor/../aux", b"float64 level\n", bytes(12))
+
+    with pytest.raises(RecordingError, match=r"'/vendor/\.\./aux' names no vendor message"):
+        read(data)
+
+
+def _one_message(topic: str, schema: bytes, message: bytes) -> bytes:
+    """Return a closed recording that holds one message."""
     stream = KeptBytes()
     writer = Writer(stream)
     writer.start()
     writer.add_metadata("run", METADATA)
-    schema = writer.register_schema("cryoctl/msg/Telemetry", "ros2msg", b"float64 tip_temp_c\n")
-    channel = writer.register_channel("/telemetry", "cdr", schema)
-    writer.add_message(channel, 0, b"\0\1\0\0too short", 0)
+    schema_id = writer.register_schema("any", "ros2msg", schema)
+    writer.add_message(writer.register_channel(topic, "any", schema_id), 0, message, 0)
     writer.finish()  # type: ignore[no-untyped-call]
-
-    with pytest.raises(RecordingError, match="damaged recording: /telemetry: messages are not"):
-        read(stream.getvalue())
+    return stream.getvalue()
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
@@ -218,6 +240,12 @@ def test_a_summary_that_is_no_object_is_left_out() -> None:
     Recorder(stream, metadata=METADATA, flush_period_s=1.0).close(json.dumps([1]))
 
     assert read(stream.getvalue()).summary is None
+
+
+def test_a_phase_without_a_name_is_told_by_its_number() -> None:
+    found = read(short_run())
+
+    assert (found.phase_name(16), found.phase_name(17)) == ("FAULT", "phase 17")
 
 
 # -- recovering ------------------------------------------------------------------------------------

@@ -129,7 +129,8 @@ def test_the_vendor_page_names_every_key() -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "header"), [("run", "| option |"), ("sim", "| option of sim |")]
+    ("command", "header"),
+    [("run", "| option |"), ("sim", "| option of sim |"), ("export", "| option of export |")],
 )
 def test_every_option_is_explained(
     command: str, header: str, capsys: pytest.CaptureFixture[str]
