@@ -31,10 +31,11 @@ test: $(DEV_STAMP) ## the whole test suite
 assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 scales it
 	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest -s -m assure $(ARGS)
 
-check: $(DEV_STAMP) ## style, types, import rules, spelling, generated files
+check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, generated files
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 $(ROOTS)
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m cryoctl_protocol.generate --check

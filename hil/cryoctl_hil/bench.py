@@ -6,7 +6,6 @@ Figures are per second of processor time; the ratios are what can be compared be
 from __future__ import annotations
 
 import asyncio
-import resource
 import sys
 import tempfile
 from collections.abc import Callable
@@ -124,8 +123,12 @@ def codec_pairs_per_s(key: TagKey | None) -> float:
     return FRAMES / elapsed_s
 
 
-def peak_memory_mib() -> float:
-    """Return this process's largest resident size so far."""
+def peak_memory_mib() -> float | None:
+    """Return this process's largest resident size so far; None where nobody tells."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / _MIB if sys.platform == "darwin" else peak / 1024.0
 
@@ -147,7 +150,9 @@ def main() -> None:
         best = max(measure() for _ in range(ROUNDS))
         aim = "" if target is None else f"   (target {target:,.0f})"
         print(f"{name:<26}{best:>12,.0f} {unit}{aim}")
-    print(f"{'peak memory':<26}{peak_memory_mib():>12,.0f} MiB   (target 150)")
+    peak_mib = peak_memory_mib()
+    if peak_mib is not None:
+        print(f"{'peak memory':<26}{peak_mib:>12,.0f} MiB   (target 150)")
 
 
 if __name__ == "__main__":

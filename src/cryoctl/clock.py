@@ -58,6 +58,6 @@ class Pacer:
 
     def judge(self, now_s: float) -> None:
         """Raise SpeedMissedError if virtual ``now_s`` came more than 5 % later than asked for."""
-        achieved = now_s / (monotonic_s() - self._start_s)
-        if achieved < self._speed * (1.0 - SPEED_SHORTFALL_MAX):
-            raise SpeedMissedError(self._speed, achieved)
+        elapsed_s = monotonic_s() - self._start_s  # 0 for a while where a clock is coarse.
+        if now_s < self._speed * (1.0 - SPEED_SHORTFALL_MAX) * elapsed_s:
+            raise SpeedMissedError(self._speed, now_s / elapsed_s)

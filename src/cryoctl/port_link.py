@@ -119,7 +119,8 @@ class ThreadPump:
             while not self._stopped.is_set():
                 try:
                     data = self._read_waiting()
-                except (OSError, TypeError) as error:  # pyserial's own, closed in mid-read.
+                except (OSError, TypeError, AttributeError) as error:
+                    # The last two are pyserial's own, closed in mid-read on POSIX and on Windows.
                     if not self._stopped.is_set():
                         call(link.lose, _reason(error))
                     return

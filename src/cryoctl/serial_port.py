@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
@@ -35,8 +36,7 @@ class SerialPort:
         return bytes(self._port.read(READ_SIZE))
 
     def read_waiting(self) -> bytes:
-        """Wait for bytes for a tenth of a second at most; for a thread."""
-        self._port.timeout = _THREAD_WAIT_S
+        """Wait for bytes until the port's timeout; for a thread."""
         first: bytes = self._port.read(1)
         return first + bytes(self._port.read(self._port.in_waiting)) if first else b""
 
@@ -72,19 +72,24 @@ def open_link(url: DeviceUrl) -> Opened:
     asked = url.get("pump")
     if asked not in (None, "loop", "thread"):
         raise AddressError(f"device {url}: pump '{asked}' is neither loop nor thread")
+    in_thread = asked == "thread" or (asked is None and os.name == "nt")
     try:
         # Exclusive: a second program on the line would take bytes out of the middle of frames.
         port = serial.Serial(
-            url.path, int(baud), timeout=0, write_timeout=0, exclusive=os.name == "posix" or None
+            url.path,
+            int(baud),
+            timeout=_THREAD_WAIT_S if in_thread else 0,
+            write_timeout=0,
+            exclusive=os.name == "posix" or None,
         )
     except (OSError, ValueError) as error:
         raise LinkError(f"device {url}: {why_not(url.path, error)}") from error
-    # Else an FTDI chip waits for 16 ms. Not every port or platform has it; none needs it.
-    with contextlib.suppress(OSError, ValueError, NotImplementedError, AttributeError):
-        port.set_low_latency_mode(True)
-    forced = asked == "thread" or (asked is None and os.name == "nt")
+    if sys.platform == "linux":
+        # Else an FTDI chip waits for 16 ms. Not every port has it; none needs it.
+        with contextlib.suppress(OSError, ValueError):
+            port.set_low_latency_mode(True)
     adapter = SerialPort(port)
-    pump = ThreadPump(adapter.read_waiting) if forced else LoopPump()
+    pump = ThreadPump(adapter.read_waiting) if in_thread else LoopPump()
     link = PortLink(adapter, url.path, pump)
     return Opened(description=f"serial port {url.path} at {baud} baud", link=link)
 
@@ -102,13 +107,22 @@ def why_not(path: str, error: Exception) -> str:
 
 
 def _permission(path: str) -> str:
-    try:
-        import grp
-
-        group = grp.getgrgid(os.stat(path).st_gid).gr_name  # noqa: PTH116
-    except (ImportError, KeyError, OSError):
+    group = _group(path)
+    if group is None:
         return "ask for the right to use it"
     return f"it belongs to the group {group}: sudo usermod -aG {group} $USER, then log in again"
+
+
+def _group(path: str) -> str | None:
+    """Return the group that may use a port; None if it has no name, or the system no groups."""
+    if sys.platform == "win32":
+        return None
+    import grp
+
+    try:
+        return grp.getgrgid(os.stat(path).st_gid).gr_name  # noqa: PTH116
+    except (KeyError, OSError):
+        return None
 
 
 class PortRow(NamedTuple):

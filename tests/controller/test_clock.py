@@ -101,6 +101,15 @@ def test_the_first_second_is_not_judged(wall: HandClock) -> None:
         pacer.wait_until(0.10)
 
 
+def test_a_clock_that_has_not_moved_yet_is_no_missed_speed(wall: HandClock) -> None:
+    pacer = Pacer(1000.0)
+
+    pacer.judge(0.0)
+    pacer.judge(5.0)
+
+    assert wall.slept_s == []
+
+
 def test_the_machines_clocks_run_forwards_and_the_date_has_a_zone() -> None:
     before_s, before_cpu_s = clock.monotonic_s(), clock.cpu_s()
 

@@ -6,12 +6,15 @@ import asyncio
 import os
 import pty
 import socket
+import threading
 import tty
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
+import serial
 
-from cryoctl.port_link import UNSENT_MAX, PortLink, describe_stranger
+from cryoctl.port_link import UNSENT_MAX, PortLink, ThreadPump, describe_stranger
+from cryoctl.serial_port import SerialPort
 from cryoctl.serial_port import open_link as open_serial
 from cryoctl.tcp_port import open_link as open_tcp
 from cryoctl_protocol.codec import encode
@@ -269,6 +272,44 @@ def test_a_frame_begun_is_finished_before_anything_else() -> None:
 
     drive(work)
     assert Deframer().feed(port.taken) == [BODY, STOP]
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError, AttributeError])
+def test_a_thread_whose_port_is_closed_under_it_ends_without_a_word(error: type[Exception]) -> None:
+    reading, closed = threading.Event(), threading.Event()
+
+    def read_waiting() -> bytes:
+        reading.set()
+        closed.wait(5.0)
+        raise error
+
+    pump = ThreadPump(read_waiting)
+    link = PortLink(StalledPort(), "closed", pump)
+
+    async def work() -> None:
+        await link.send(BODY)
+        reading.wait(5.0)
+        await link.close()
+        closed.set()
+        pump._thread.join(5.0)
+
+    drive(work)
+
+
+def test_reading_in_a_thread_leaves_the_settings_of_the_port_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    master, slave = pty.openpty()
+    port = serial.Serial(os.ttyname(slave), timeout=0.01)
+    monkeypatch.setattr(port, "_reconfigure_port", None)
+
+    assert SerialPort(port).read_waiting() == b""
+    os.write(master, b"abc")
+    assert SerialPort(port).read_waiting() == b"abc"
+
+    port.close()
+    os.close(master)
+    os.close(slave)
 
 
 # -- addresses -------------------------------------------------------------------------------------

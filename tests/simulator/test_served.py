@@ -17,8 +17,9 @@ from cryoctl_protocol.messages import ID_OF, Hello
 from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.link import open_link
-from cryoctl_simulator.served.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
+from cryoctl_simulator.served.endpoints import Endpoint, TcpEndpoint
 from cryoctl_simulator.served.fault_port import FaultServer
+from cryoctl_simulator.served.pty_endpoint import PtyEndpoint
 from cryoctl_simulator.served.server import ProbeServer
 
 pytestmark = pytest.mark.real_time

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
+
+if TYPE_CHECKING:
+    from cryoctl_simulator.served.endpoints import Endpoint
 
 PORT_MAX: Final = 0xFFFF
 
@@ -68,7 +72,7 @@ def sim(
     from cryoctl_protocol.peer import DeviceUrl
     from cryoctl_simulator.device import SimulatedDevice
     from cryoctl_simulator.link import open_link
-    from cryoctl_simulator.served.endpoints import Endpoint, PtyEndpoint, TcpEndpoint
+    from cryoctl_simulator.served.endpoints import TcpEndpoint
     from cryoctl_simulator.served.fault_port import FaultServer
     from cryoctl_simulator.served.server import ProbeServer
 
@@ -83,7 +87,7 @@ def sim(
     device = opened.peer
     assert isinstance(device, SimulatedDevice)
     with contextlib.ExitStack() as stack:
-        endpoint: Endpoint = PtyEndpoint(link) if tcp is None else TcpEndpoint(*tcp)
+        endpoint = _open_pty(link) if tcp is None else TcpEndpoint(*tcp)
         stack.callback(endpoint.close)
         back_door = None
         if fault_port is not None:
@@ -110,6 +114,18 @@ def sim(
             f"{server.lost_ticks} ticks lost"
         )
     return 0
+
+
+def _open_pty(link: Path | None) -> Endpoint:
+    """Return a serial port that is not there; refuse where the system has no such thing."""
+    if sys.platform != "win32":
+        from cryoctl_simulator.served.pty_endpoint import PtyEndpoint
+
+        return PtyEndpoint(link)
+    raise click.UsageError(
+        "pseudo-terminals do not exist on Windows; use --tcp HOST:PORT, such as "
+        "--tcp 127.0.0.1:7070"
+    )
 
 
 def _until_signal(stack: contextlib.ExitStack) -> Callable[[], bool]:
