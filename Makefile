@@ -44,8 +44,8 @@ format: $(DEV_STAMP) ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(DEV_STAMP) ## speed of the whole stack and of the codec, peak memory
-	@$(BIN)/python -m cryoctl_hil.bench $(ARGS)
+bench: $(DEV_STAMP) ## speed, time over real ports, processor, memory; 2 min, BENCH_MINUTES=10 for more
+	@BENCH_MINUTES=$(or $(BENCH_MINUTES),1) $(BIN)/python -m cryoctl_hil.bench $(ARGS)
 
 generated: $(DEV_STAMP) ## tables of SPEC.md, C header and golden vectors, from the declaration
 	@$(BIN)/python -m cryoctl_protocol.generate

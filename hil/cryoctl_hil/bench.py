@@ -1,11 +1,13 @@
-"""``make bench``: speed of the whole stack in both shells, of the codec, and peak memory.
+"""``make bench``: speed of the stack and of the codec, time over real ports, processor, memory.
 
-Figures are per second of processor time; the ratios are what can be compared between machines.
+Speeds are per second of processor time; their ratios are what can be compared between machines.
+Over real ports the time is the wall's: leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,6 +16,7 @@ from typing import Final
 
 from cryoctl.clock import cpu_s
 from cryoctl.core import Controller, Settings
+from cryoctl.exit_codes import EXIT_USAGE
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
 from cryoctl.recorder import Recorder
@@ -21,6 +24,9 @@ from cryoctl.runner import FLUSH_UNPACED_S, no_collector
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop
+from cryoctl_hil.bench_link import SPREAD_S, AckTimes, command_to_ack
+from cryoctl_hil.bench_load import TREATMENT_S, controller_load
+from cryoctl_hil.bench_probe import LINKS, prompt_probe, ticking_probe
 from cryoctl_protocol.auth import DEMO_KEY, TagKey
 from cryoctl_protocol.codec import decode, encode
 from cryoctl_protocol.codes import DeviceState
@@ -32,6 +38,10 @@ from cryoctl_protocol.profile import load_profile
 PROFILE: Final = "n2o-20g"
 ROUNDS: Final = 3
 FRAMES: Final = 50_000
+PROMPT_COMMANDS: Final = 5_000
+TICKING_COMMANDS: Final = 1_000
+MINUTES_MIN: Final = 0.1
+MINUTES_MAX: Final = TREATMENT_S / 60.0
 _MIB: Final = 1024.0 * 1024.0
 _RUN_S_MAX: Final = 3600.0
 
@@ -133,7 +143,7 @@ def peak_memory_mib() -> float | None:
     return peak / _MIB if sys.platform == "darwin" else peak / 1024.0
 
 
-def main() -> None:
+def print_speeds() -> None:
     """Print one figure a line, the best of a few rounds each."""
     figures: tuple[tuple[str, Callable[[], float], str, float | None], ...] = (
         ("lock-step, whole stack", lambda: whole_stack(lockstep), "virtual s / CPU s", 500.0),
@@ -153,6 +163,67 @@ def main() -> None:
     peak_mib = peak_memory_mib()
     if peak_mib is not None:
         print(f"{'peak memory':<26}{peak_mib:>12,.0f} MiB   (target 150)")
+
+
+def print_ack_times() -> None:
+    """Print the time from command to ACK, first without the wait for the probe's tick.
+
+    That one is the best of a few rounds: whatever else runs on the machine is not the link's.
+    """
+    for link in LINKS:
+        prompt = min((prompt_times(link) for _ in range(ROUNDS)), key=lambda t: t.p99_ms)
+        with ticking_probe(link) as address:
+            ticking = command_to_ack(address, count=TICKING_COMMANDS, period_s=SPREAD_S)
+        print(f"command to ACK over {link}, programs and link: {_times(prompt)}   (target p99 2)")
+        print(f"  with the wait for the probe's tick of 10 ms: {_times(ticking)}")
+
+
+def prompt_times(link: str) -> AckTimes:
+    """Return the time from command to ACK that both programs and the link take."""
+    with prompt_probe(link) as address:
+        return command_to_ack(address, count=PROMPT_COMMANDS)
+
+
+def _times(times: AckTimes) -> str:
+    return f"p50 {times.p50_ms:.2f}, p99 {times.p99_ms:.2f} ms"
+
+
+def print_load(minutes: float) -> None:
+    """Print what the controller takes in a treatment over TCP, as seen for ``minutes``."""
+    if not sys.platform.startswith("linux"):
+        print("controller over TCP: not measured, only Linux tells in /proc what a process uses")
+        return
+    with ticking_probe("tcp") as address:
+        load = controller_load(address, duration_s=minutes * 60.0)
+    print(
+        f"controller over TCP, {minutes:g} min: {load.cpu_percent:.1f} % of a core   (target 10)\n"
+        f"  memory {load.start_mib:.1f} MiB at the start, {load.settled_mib:.1f} after a tenth, "
+        f"{load.end_mib:.1f} at the end: {load.growth_mib_per_min:+.2f} MiB/min"
+    )
+
+
+def minutes_asked() -> float:
+    """Return ``BENCH_MINUTES``; ends the program if that is no time it can watch."""
+    text = os.environ.get("BENCH_MINUTES", "1")
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = 0.0
+    if not MINUTES_MIN <= minutes <= MINUTES_MAX:
+        print(
+            f"BENCH_MINUTES={text}: give minutes from {MINUTES_MIN:g} to {MINUTES_MAX:g}",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_USAGE)
+    return minutes
+
+
+def main() -> None:
+    """Print all figures."""
+    minutes = minutes_asked()
+    print_speeds()
+    print_ack_times()
+    print_load(minutes)
 
 
 if __name__ == "__main__":
