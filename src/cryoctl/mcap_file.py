@@ -65,7 +65,10 @@ class McapFile:
         self._compressor = zstandard.ZstdCompressor()
         self._schemas: list[bytes] = []
         self._channels: list[bytes] = []
-        self._chunk_indexes: list[bytes] = []
+        self._chunk_count = 0
+        # One for each 50 ms of a run, all alike: packed, an hour of them is 2 MiB.
+        self._index_packer = zlib.compressobj()
+        self._chunk_indexes = bytearray()
         self._metadata_indexes: list[bytes] = []
         self._counts: dict[int, int] = {}
         self._start_ns: int | None = None
@@ -132,7 +135,7 @@ class McapFile:
             attachment_count=0,
             channel_count=len(self._channels),
             channel_message_counts={k: n for k, n in self._counts.items() if n},
-            chunk_count=len(self._chunk_indexes),
+            chunk_count=self._chunk_count,
             message_count=sum(self._counts.values()),
             message_end_time=self._end_ns,
             message_start_time=self._start_ns or 0,
@@ -140,14 +143,13 @@ class McapFile:
             schema_count=len(self._schemas),
         )
         start = self._offset
-        for group in (
-            self._schemas,
-            self._channels,
-            [_record(statistics)],
-            self._chunk_indexes,
-            self._metadata_indexes,
-        ):
-            self._write(b"".join(group))
+        self._write(b"".join([*self._schemas, *self._channels, _record(statistics)]))
+        unpacker = zlib.decompressobj()
+        packed = bytes(self._chunk_indexes + self._index_packer.flush())
+        while part := unpacker.decompress(packed, CHUNK_SIZE_MAX):
+            self._write(part)
+            packed = unpacker.unconsumed_tail
+        self._write(b"".join(self._metadata_indexes))
         self._write(_record(Footer(summary_start=start, summary_offset_start=0, summary_crc=0)))
         self._write(MCAP0_MAGIC)
         self._stream.flush()
@@ -190,7 +192,8 @@ class McapFile:
             message_index_length=len(indexes),
             message_index_offsets=offsets,
         )
-        self._chunk_indexes.append(_record(index))
+        self._chunk_indexes += self._index_packer.compress(_record(index))
+        self._chunk_count += 1
         self._start_ns = start_ns if self._start_ns is None else min(self._start_ns, start_ns)
         self._end_ns = max(self._end_ns, end_ns)
         self._write(data + indexes)
