@@ -170,6 +170,7 @@ class HostSession:
         self._in_flight = None
         self._awaiting_done.clear()
         self._queue.clear()
+        self._urgent.clear()
         self._send_hello(now_s)
 
     def _send_hello(self, now_s: float) -> None:
@@ -386,13 +387,20 @@ class HostSession:
         self._urgent.append(self._body(stop, session=0, key=self._stop_key))
         return self._stop_counter
 
-    def abandon(self) -> None:
-        """Forget the command in flight: it is not sent again, and nobody waits for its answers."""
-        if self._in_flight is not None:
-            # It may still be queued, behind the STOP that is the reason.
-            self._queue = [body for body in self._queue if body != self._in_flight.body]
-            self._in_flight = None
+    def abandon(self) -> list[CommandFailed]:
+        """Forget all commands: none is sent again, nobody waits for an answer; return them."""
+        given_up = [
+            CommandFailed(counter, accepted.op, "given up before its end was reported")
+            for counter, accepted in self._awaiting_done.items()
+        ]
         self._awaiting_done.clear()
+        flight = self._in_flight
+        if flight is not None:
+            # It may still be queued, behind the STOP that is the reason.
+            self._queue = [body for body in self._queue if body != flight.body]
+            self._in_flight = None
+            given_up.append(CommandFailed(flight.counter, flight.op, "given up unanswered"))
+        return given_up
 
     def poll(self, now_s: float) -> list[CommandFailed]:
         """Repeat what is due, greet again, and return commands that nobody answered."""

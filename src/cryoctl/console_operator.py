@@ -49,6 +49,10 @@ class ConsoleOperator:
         self._lines = lines
         self._told: tuple[Phase, str] | None = None
 
+    def stays(self, controller: Controller) -> bool:
+        """Return False: one treatment is all."""
+        return False
+
     def act(self, controller: Controller, now_s: float) -> None:
         """Tell what is awaited, and pass on what was typed."""
         typed = self._lines.take()

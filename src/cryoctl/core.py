@@ -61,12 +61,12 @@ _HALF_MS_PER_S: Final = 2000
 _MACHINE: Final = PhaseMachine()
 _QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
 _ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
+_FINISHED: Final = frozenset({Phase.DISCONNECTED, *_ENDED})
 _FREEZING: Final = frozenset({Phase.COOLING, Phase.HOLD})
 _BEFORE_GAS: Final = frozenset({Phase.SELF_TEST, Phase.LEAK_TEST, Phase.READY, Phase.ARMED})
 # Taken out of their classes once: in Python 3.11 getting a member takes as long as ten other steps.
 _FREEZE: Final = int(DeviceState.FREEZE)
 _OPEN: Final = SessionPhase.OPEN
-_LEASED: Final = (SessionPhase.OPEN, SessionPhase.PROVING)
 _PHASE_NUMBER: Final = {phase: index for index, phase in enumerate(Phase)}
 
 
@@ -97,6 +97,7 @@ class ShellInput(StrEnum):
 
     CONNECT = "connect"
     LINK_GONE = "link_gone"
+    LINK_BACK = "link_back"
     GIVE_UP = "give_up"
     CRASH = "crash"
     LEAVE = "leave"
@@ -133,7 +134,6 @@ class CycleState:
 _MOVES: Final = {
     Request.PLACE: Trigger.PLACE,
     Request.PLACED: Trigger.PLACED,
-    Request.CLOSE: Trigger.CLOSE,
 }
 
 
@@ -203,7 +203,7 @@ class Controller:
     @property
     def finished(self) -> bool:
         """True once nothing more will happen without an operator."""
-        return self.state.phase in _ENDED or bool(self.failure)
+        return self.state.phase in _FINISHED or bool(self.failure)
 
     @property
     def made_safe(self) -> bool:
@@ -253,7 +253,7 @@ class Controller:
         self._note(ShellInput.CONNECT, now_s)
         self.fire(Trigger.CONNECT, now_s)
         self.measures.sample_s = None
-        self.session.open(now_s)
+        self._begin_session(now_s)
 
     def on_body(self, body: bytes, now_s: float) -> None:
         """Take one frame off the link: interlocks first, then everything else."""
@@ -290,7 +290,13 @@ class Controller:
         if self.phase in _QUIET:
             self.fail(f"the link is gone: {reason}", now_s, link=True)
         else:
+            self._give_up_commands(now_s)
             self.trip(TripNotice(Trip.LINK, 0.0, self.settings.link.lost_s, "s"), now_s)
+
+    def on_link_back(self, now_s: float) -> None:
+        """Take note that the link is there again: a new session, and nothing of the old one."""
+        self._note(ShellInput.LINK_BACK, now_s)
+        self._begin_session(now_s)
 
     def give_up(self, why: str, now_s: float, *, link: bool = False) -> None:
         """End a run that whoever drives it cannot or will not go on with."""
@@ -353,11 +359,11 @@ class Controller:
     def _on_telemetry(self, telemetry: Telemetry, now_s: float) -> None:
         hello = self.session.hello
         sample = to_sample(telemetry, 0 if hello is None else hello.sensors)
+        if self.session.phase is not _OPEN:
+            self._sink.sample(sample, now_s)  # Of nobody knows whom: nothing rests on it.
+            return
         self.sample = sample
         self.desk.stale = False
-        if self.session.phase is not _OPEN:
-            self._sink.sample(sample, now_s)
-            return
         for notice in self.interlocks.check(
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
         ):
@@ -431,6 +437,8 @@ class Controller:
         if hello.host_nonce == 0 and self.phase not in _QUIET:
             # The probe says that it has just started: nothing it was told still holds.
             self.trip(TripNotice(Trip.DEVICE_RESTART, 0.0, 0.0, ""), now_s)
+            if self.session.phase is _OPEN:
+                self._begin_session(now_s)  # It obeys nothing of the old one, STOP included.
 
     def _on_ack(self, ack: Ack, now_s: float) -> None:
         op, answer = Op(ack.op), Answer(ack.answer)
@@ -508,7 +516,15 @@ class Controller:
             return self._start(now_s)
         if request is Request.ACKNOWLEDGE:
             return self._acknowledge(now_s)
+        if request is Request.CLOSE:
+            return self._close(now_s)
         return self._move(_MOVES[request], now_s)
+
+    def _close(self, now_s: float) -> Refusal | None:
+        if self.phase is Phase.SAFE:
+            return Refusal("the probe is on its way to the safe state: wait for its end")
+        self.aborted = not self.cycles and not self.trips
+        return self._move(Trigger.CLOSE, now_s)
 
     def _move(self, trigger: Trigger, now_s: float) -> Refusal | None:
         if not _MACHINE.knows(self.phase, trigger):
@@ -579,12 +595,23 @@ class Controller:
         """Carry out what the present phase waits for; runs after every sample and every tick."""
         if self.failure:
             return
-        # A repeat is a command like any other: none while telemetry is stale (SR-03).
-        for failed in () if self.desk.stale else self.session.poll(now_s):
+        # A repeat is a command like any other: none while telemetry is stale (SR-03). A greeting is
+        # none.
+        held = self.desk.stale and self.session.phase is _OPEN
+        for failed in () if held else self.session.poll(now_s):
             self.journal.log("unanswered", now_s, op=Op(failed.op).name, reason=failed.reason)
             self.trip(command_failed(f"{Op(failed.op).name}: {failed.reason}"), now_s)
         self._flush(now_s)
         phases.step(self, now_s)
+
+    def _begin_session(self, now_s: float) -> None:
+        self._give_up_commands(now_s)
+        self.session.open(now_s)
+
+    def _give_up_commands(self, now_s: float) -> None:
+        self.desk.drop()
+        for failed in self.session.abandon():
+            self.journal.log("unanswered", now_s, op=Op(failed.op).name, reason=failed.reason)
 
     def _flush(self, now_s: float) -> None:
         refusal = self.desk.flush(self.state.phase, now_s)
@@ -683,8 +710,9 @@ class Controller:
 
     def _leases(self, now_s: float) -> bool:
         """Return True while the probe may rely on this controller."""
-        if self.session.phase not in _LEASED:
-            return False
+        if self.session.phase is not _OPEN:
+            # The first lease of a session proves who we are; it opens no valve.
+            return self.session.phase is SessionPhase.PROVING
         unsafe_since_s = self.safing.unsafe_since_s if self.phase is Phase.SAFE else None
         return unsafe_since_s is None or now_s - unsafe_since_s <= UNHEARD_STOP_S
 

@@ -25,6 +25,10 @@ class Operator(Protocol):
         """Look at the controller and make a request, or not; called after every tick."""
         ...
 
+    def stays(self, controller: Controller) -> bool:
+        """Return True to go on with a controller that has finished, as for another treatment."""
+        ...
+
 
 @dataclass(slots=True)
 class StopWish:
@@ -103,7 +107,7 @@ class LockStep:
             controller.connect(0.0)
             self._collect(0.0)
         try:
-            while not controller.finished and self.now_s < until_s:
+            while not self._ended() and self.now_s < until_s:
                 self.step()
                 if self._stop.leaves(controller, self.now_s):
                     break
@@ -115,6 +119,9 @@ class LockStep:
             raise
         if controller.finished or self._stop.heard:
             self._say_last_words()
+
+    def _ended(self) -> bool:
+        return self.controller.finished and not self._operator.stays(self.controller)
 
     def _say_last_words(self) -> None:
         """Let the peer hear what was sent last, a STOP perhaps; nobody reads its answer."""
@@ -142,7 +149,7 @@ class LockStep:
     def _take(self, incoming: bytes, now_s: float) -> bool:
         """Hand over what arrived; return True if the run ended with one of the frames."""
         controller = self.controller
-        running = not controller.finished
+        running = not self._ended()
         bodies = self._deframer.feed(incoming)
         if bodies and self._deframer.rejects:
             errors = self._deframer.rejects.total()
@@ -151,7 +158,7 @@ class LockStep:
                 self._line_errors = errors
         for body in bodies:
             controller.on_body(body, now_s)
-            if running and controller.finished:
+            if running and self._ended():
                 return True  # Nothing is read any more, as where frames come one by one.
         return False
 

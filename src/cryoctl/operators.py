@@ -18,6 +18,10 @@ class AutomaticOperator:
         self._asked: Phase | None = None
         self._blocked_s: float | None = None
 
+    def stays(self, controller: Controller) -> bool:
+        """Return False: one treatment is all."""
+        return False
+
     def act(self, controller: Controller, now_s: float) -> None:
         """Ask for the next step, once for each phase."""
         phase = controller.phase

@@ -212,6 +212,8 @@ class _Feed:
                 self._controller.connect(now_s)
             case ShellInput.LINK_GONE:
                 self._controller.on_link_gone(event["why"], now_s)
+            case ShellInput.LINK_BACK:
+                self._controller.on_link_back(now_s)
             case ShellInput.GIVE_UP:
                 self._controller.give_up(event["why"], now_s, link=event["link"])
             case ShellInput.CRASH:

@@ -166,7 +166,7 @@ def _run(
         controller = Controller(options.treatment, profile, settings, recorder)
         shell = _Shell(controller, operator, signals, on_progress)
         try:
-            now_s, problem = shell.drive(opened, options.speed)
+            now_s, problem = shell.drive(opened, options.device, options.speed)
         except Exception as error:  # noqa: BLE001  # What was recorded so far tells what happened.
             traceback.print_exception(error)
             now_s, problem = shell.ticked_s, ""
@@ -301,10 +301,10 @@ class _Shell:
         self.ticked_s = 0.0
         """Controller's time at the last tick."""
 
-    def drive(self, opened: Opened, speed: float | None) -> tuple[float, str]:
+    def drive(self, opened: Opened, url: DeviceUrl, speed: float | None) -> tuple[float, str]:
         """Return the controller's time at the end and what went wrong outside the treatment."""
         if opened.link is not None:
-            return self._drive_link(opened.link)
+            return self._drive_link(opened.link, url)
         if opened.peer is None:
             raise LinkError(f"{opened.description}: opened, but there is nothing to drive")
         if speed is None:
@@ -320,15 +320,23 @@ class _Shell:
         except OSError:
             self._show = None  # Nobody reads any more; that is no reason to end a treatment.
 
-    def _supervise(self, link: FrameLink) -> Supervisor:
-        supervisor = Supervisor(self._controller, link, self._operator, self._on_tick)
+    def _supervise(
+        self, link: FrameLink, open_again: Callable[[], FrameLink] | None = None
+    ) -> Supervisor:
+        supervisor = Supervisor(self._controller, link, self._operator, self._on_tick, open_again)
         self._signals.attach(supervisor)
         return supervisor
 
-    def _drive_link(self, link: FrameLink) -> tuple[float, str]:
+    def _drive_link(self, link: FrameLink, url: DeviceUrl) -> tuple[float, str]:
+        def open_again() -> FrameLink:
+            again = open_device(url).link
+            if again is None:
+                raise LinkError(f"{url}: opened again, but there is no link any more")
+            return again
+
         loop = RealTimeLoop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(self._supervise(link).run(until_s=RUN_S_MAX))
+            runner.run(self._supervise(link, open_again).run(until_s=RUN_S_MAX))
             return loop.time(), ""
 
     def _drive_lockstep(self, peer: SyncPeer) -> tuple[float, str]:

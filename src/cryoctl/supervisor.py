@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 from cryoctl.core import TICK_S, Controller, tick_time_s
 from cryoctl.lockstep import STEPS_PER_S, Operator, StopWish
 from cryoctl.virtual_time import sleep_until
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import Frame, FrameLink, LinkError, SyncPeer
+
+REOPEN_S: Final = 0.5
+"""Between two tries to open a lost link."""
 
 
 class PeerLink:
@@ -60,6 +64,7 @@ class Supervisor:
         link: To the device; opened already.
         operator: Asks for begin, arm and start.
         on_tick: Called after every control tick with the time; for progress displays.
+        open_again: Opens the link anew once it was lost; raises LinkError while it cannot.
     """
 
     def __init__(
@@ -68,11 +73,13 @@ class Supervisor:
         link: FrameLink,
         operator: Operator,
         on_tick: Callable[[float], None] | None = None,
+        open_again: Callable[[], FrameLink] | None = None,
     ) -> None:
         self.controller = controller
         self._link = link
         self._operator = operator
         self._on_tick = on_tick
+        self._open_again = open_again
         self._stop = StopWish()
         self._why_given_up = ""
         self._gone = False
@@ -115,28 +122,55 @@ class Supervisor:
 
     async def _read(self) -> None:
         loop = asyncio.get_running_loop()
+        while not self._ended():
+            try:
+                await self._read_link()
+            except LinkError as error:
+                self._on_link_gone(error, loop.time())
+                if self._open_again is None:
+                    return
+                await self._bring_back(self._open_again)
+
+    async def _read_link(self) -> None:
+        loop = asyncio.get_running_loop()
         errors = 0
-        try:
-            while not self.controller.finished:
-                frame = await self._link.receive()
-                seen = self._link.line_errors
-                if seen != errors:
-                    self.controller.on_line_errors(seen - errors, loop.time())
-                    errors = seen
-                self.controller.on_body(frame.data, frame.received_s)
-                await self._send(frame.received_s)
-        except LinkError as error:
-            self._on_link_gone(error, loop.time())
+        while not self._ended():
+            frame = await self._link.receive()
+            seen = self._link.line_errors
+            if seen != errors:
+                self.controller.on_line_errors(seen - errors, loop.time())
+                errors = seen
+            self.controller.on_body(frame.data, frame.received_s)
+            await self._send(frame.received_s)
+
+    async def _bring_back(self, open_again: Callable[[], FrameLink]) -> None:
+        """Open the link again and again until it is there; for ever, if it cannot be."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(REOPEN_S)
+            # Opening may take seconds, as with a host that does not answer.
+            opening = loop.run_in_executor(None, open_again)
+            try:
+                link = await asyncio.shield(opening)
+            except LinkError:
+                continue
+            except asyncio.CancelledError:
+                opening.add_done_callback(_abort)
+                raise
+            self._link, self._gone = link, False
+            self.controller.on_link_back(loop.time())
+            await self._send(loop.time())
+            return
 
     async def _tick(self, until_s: float) -> None:
         loop = asyncio.get_running_loop()
         count = round(loop.time() / TICK_S)
-        while not self.controller.finished and loop.time() < until_s:
+        while not self._ended() and loop.time() < until_s:
             if self._stop.leaves(self.controller, loop.time()):
                 return
             count += 1
             await sleep_until(tick_time_s(count))
-            if self.controller.finished:
+            if self._ended():
                 return  # Ended by a frame meanwhile; a tick more would be one too many.
             now_s = loop.time()
             self._stop.tell(self.controller, now_s)
@@ -150,6 +184,8 @@ class Supervisor:
             await self._send(now_s)
 
     async def _send(self, now_s: float) -> None:
+        if self._gone:
+            return  # What is made now would be old when the link is back.
         try:
             for body in self.controller.outgoing(now_s):
                 await self._link.send(body)
@@ -160,3 +196,12 @@ class Supervisor:
         if not self._gone:
             self._gone = True
             self.controller.on_link_gone(str(error), now_s)
+
+    def _ended(self) -> bool:
+        return self.controller.finished and not self._operator.stays(self.controller)
+
+
+def _abort(opening: asyncio.Future[FrameLink]) -> None:
+    """Give a link up that came when nobody waited for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abort()

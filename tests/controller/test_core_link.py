@@ -12,7 +12,7 @@ from cryoctl.cycles import Verdict
 from cryoctl_protocol.codes import Op, Trip
 from cryoctl_protocol.framing import build
 from cryoctl_protocol.link_limits import LinkLimits
-from cryoctl_protocol.messages import Vitals
+from cryoctl_protocol.messages import HelloHost, Vitals
 from tests.support.bench import Bench, automatic_bench
 from tests.support.builders import a_treatment
 
@@ -23,6 +23,11 @@ def held_bench() -> Bench:
     bench.run_to(Phase.HOLD)
     bench.run_for(1.0)
     return bench
+
+
+def hellos(bench: Bench) -> list[HelloHost]:
+    """Return every greeting that left the controller."""
+    return [m for _, m in bench.sink.sent_messages() if isinstance(m, HelloHost)]
 
 
 # -- silence (SR-03) -------------------------------------------------------------------------------
@@ -169,6 +174,61 @@ def test_a_link_that_goes_in_a_hold_is_a_trip_and_the_run_ends_by_itself() -> No
     assert bench.controller.failure == ""
 
 
+@pytest.mark.requirement("SR-26")
+def test_a_link_that_comes_back_is_a_new_session_that_only_sees_the_probe_safe() -> None:
+    bench = held_bench()
+    greetings = len(hellos(bench))
+    commands = len(bench.device.commands)
+    bench.device.silent = bench.device.deaf = True
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.run_for(2.0)
+    bench.device.silent = bench.device.deaf = False
+    bench.controller.on_link_back(bench.now_s)
+
+    bench.run_to(Phase.FAULT)
+    bench.run_for(5.0)
+
+    assert bench.trip_ids()[0] == "LINK"  # The probe has one of its own to tell: LEASE.
+    assert bench.controller.trips[0].time_to_safe_ms is not None
+    assert "SAFE_NOT_CONFIRMED" not in bench.controller.alarms
+    assert len(hellos(bench)) > greetings
+    assert len({hello.host_nonce for hello in hellos(bench)}) == 2
+    assert len(bench.device.commands) == commands
+
+
+def test_a_command_on_its_way_when_the_link_goes_fails_and_is_never_sent_again() -> None:
+    bench = Bench(a_treatment(count=1))
+    bench.run_to(Phase.IDLE)
+    bench.device.deaf = True
+    assert bench.ask(Request.BEGIN) is None
+    bench.run_for(0.02)
+    sent = len(bench.sink.sent_commands())
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.device.deaf = False
+    bench.controller.on_link_back(bench.now_s)
+
+    bench.run_to(Phase.FAULT)
+
+    (event,) = bench.sink.of_kind("unanswered")
+    assert event.data == {"op": "SELF_TEST", "reason": "given up unanswered"}
+    assert len(bench.sink.sent_commands()) == sent == 1
+    assert bench.device.commands == []
+
+
+def test_after_a_link_came_back_the_next_treatment_is_possible() -> None:
+    bench = held_bench()
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.controller.on_link_back(bench.now_s)
+    bench.run_to(Phase.FAULT)
+    bench.run_for(1.5)
+
+    assert bench.ask(Request.ACKNOWLEDGE) is None
+    bench.run_to(Phase.IDLE, within_s=1.0)
+    bench.run_to(Phase.HOLD)
+
+    assert bench.controller.trips == []
+
+
 def test_a_link_that_goes_while_connecting_ends_the_run() -> None:
     bench = Bench()
 
@@ -240,8 +300,11 @@ def test_a_probe_that_restarts_trips_and_nothing_resumes(phase: Phase) -> None:
     bench.run_to_the_end()
     bench.run_for(30.0)
 
-    # Its session is gone, so that its telemetry counts for nothing: that comes as a second cause.
-    assert bench.trip_ids() == ["DEVICE_RESTART", "LINK"]
+    first = bench.controller.trips[0]
+    assert first.notice.trip is Trip.DEVICE_RESTART
+    assert bench.trip_ids()[1:] in ([], ["LINK"])  # Until the new session is open it is not heard.
+    assert first.time_to_safe_ms is not None  # It obeyed STOP in a session of its own.
+    assert first.time_to_safe_ms < 500.0
     assert bench.phase is Phase.FAULT
     assert len(bench.device.commands) == commands
 

@@ -38,6 +38,10 @@ class TickCounter:
     def __init__(self) -> None:
         self.asked_s: list[float] = []
 
+    def stays(self, controller: Controller) -> bool:
+        """Return False: the test ends when the controller does."""
+        return False
+
     def act(self, controller: Controller, now_s: float) -> None:
         self.asked_s.append(now_s)
 

@@ -19,6 +19,10 @@ from tests.support.scripted_device import ScriptedDevice
 class NoOperator:
     """Asks for nothing: the test does."""
 
+    def stays(self, controller: Controller) -> bool:
+        """Return False: the test ends when the controller does."""
+        return False
+
     def act(self, controller: Controller, now_s: float) -> None:
         """Do nothing."""
 
