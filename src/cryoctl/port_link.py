@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
+from cryoctl.dialect import Dialect
 from cryoctl_protocol.messages import ID_OF, Stop
 from cryoctl_protocol.peer import Frame, LinkError
 
@@ -145,19 +145,20 @@ class PortLink:
         port: Open already; belongs to this object.
         name: What people call it, for messages.
         pump: Moves the bytes.
+        dialect: What the probe speaks.
 
     Attributes:
         line_errors: Pieces of the stream so far that were no frame.
         dropped_frames: Frames that a stalled port never took.
     """
 
-    def __init__(self, port: Port, name: str, pump: Pump) -> None:
+    def __init__(self, port: Port, name: str, pump: Pump, dialect: Dialect) -> None:
         self.line_errors = 0
         self.dropped_frames = 0
         self._port = port
         self._name = name
         self._pump = pump
-        self._deframer = Deframer()
+        self._dialect = dialect
         self._frames: deque[Frame] = deque()
         self._partial = b""
         """The rest of a frame of which some bytes are out already."""
@@ -177,16 +178,22 @@ class PortLink:
         self._check()
         if not self._heard:
             return  # Whoever is there has not shown to be a probe; everything is said again.
-        is_stop = data[_MESSAGE_ID_AT] == _STOP_ID
+        now_s = asyncio.get_running_loop().time()
+        wire = self._dialect.encode(data, now_s)
+        if wire:
+            self._queue(wire, is_stop=data[_MESSAGE_ID_AT] == _STOP_ID)
+            self.flush()
+        self._arrive(b"", now_s)
+        self._check()
+
+    def _queue(self, wire: bytes, *, is_stop: bool) -> None:
         if len(self._unsent) >= UNSENT_MAX:
             self._unsent.popleft()
             self.dropped_frames += 1
         if is_stop:
-            self._unsent.appendleft(wrap(data))
+            self._unsent.appendleft(wire)
         else:
-            self._unsent.append(wrap(data))
-        self.flush()
-        self._check()
+            self._unsent.append(wire)
 
     async def receive(self) -> Frame:
         """Wait for the next frame; raises LinkError when the port is gone."""
@@ -228,12 +235,7 @@ class PortLink:
         if not self._heard:
             self._seen_bytes += len(data)
             self._seen = (self._seen + data)[:SEEN_SHOWN]
-        for body in self._deframer.feed(data):
-            self._heard = True
-            self._frames.append(Frame(body, now_s))
-        if self._heard:
-            self.line_errors = self._deframer.rejects.total()
-        self._wake()
+        self._arrive(data, now_s)
 
     def flush(self) -> None:
         """Write what fits."""
@@ -267,7 +269,16 @@ class PortLink:
         if self._started_s is None and not self._lost:
             self._started_s = asyncio.get_running_loop().time()
             self._pump.start(self, self._port)
-            self._partial = DELIMITER
+            self._partial = self._dialect.opening()
+
+    def _arrive(self, data: bytes, now_s: float) -> None:
+        for body in self._dialect.decode(data, now_s):
+            self._heard = True
+            self._frames.append(Frame(body, now_s))
+        if self._heard:
+            self.line_errors = self._dialect.errors
+        if self._frames:
+            self._wake()
 
     def _check(self) -> None:
         if self._lost:

@@ -12,11 +12,12 @@ from typing import Final, NamedTuple
 import serial
 from serial.tools import list_ports
 
+from cryoctl.dialect import dialect_of
 from cryoctl.port_link import LoopPump, PortLink, ThreadPump
 from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
 
 BAUD: Final = 115_200
-PARAMS: Final = ("baud", "pump")
+PARAMS: Final = ("baud", "dialect", "pump")
 READ_SIZE: Final = 4096
 _THREAD_WAIT_S: Final = 0.1
 
@@ -26,6 +27,7 @@ class SerialPort:
 
     def __init__(self, port: serial.Serial) -> None:
         self._port = port
+        self._stalled = False
 
     def fileno(self) -> int:
         """Return the descriptor that the event loop can watch."""
@@ -43,17 +45,22 @@ class SerialPort:
     def write(self, data: bytes) -> int:
         """Take as much of ``data`` as fits now."""
         try:
-            return int(self._port.write(data) or 0)
+            sent = int(self._port.write(data) or 0)
         except serial.SerialTimeoutException:
-            return 0
+            sent = 0
+        self._stalled = sent < len(data)
+        return sent
 
     def close(self) -> None:
-        """Give the port up at once."""
+        """Give the port up at once: a line that takes nothing would hold up ``close``."""
+        if self._stalled:
+            with contextlib.suppress(OSError):
+                self._port.reset_output_buffer()
         self._port.close()
 
 
 def open_link(url: DeviceUrl) -> Opened:
-    """Open ``serial:PATH[?baud=N&pump=thread]``.
+    """Open ``serial:PATH[?baud=N&dialect=NAME&pump=thread]``.
 
     Raises:
         AddressError: No path, an unknown parameter or a value that is not allowed.
@@ -73,6 +80,7 @@ def open_link(url: DeviceUrl) -> Opened:
     if asked not in (None, "loop", "thread"):
         raise AddressError(f"device {url}: pump '{asked}' is neither loop nor thread")
     in_thread = asked == "thread" or (asked is None and os.name == "nt")
+    dialect = dialect_of(url)
     try:
         # Exclusive: a second program on the line would take bytes out of the middle of frames.
         port = serial.Serial(
@@ -90,7 +98,7 @@ def open_link(url: DeviceUrl) -> Opened:
             port.set_low_latency_mode(True)
     adapter = SerialPort(port)
     pump = ThreadPump(adapter.read_waiting) if in_thread else LoopPump()
-    link = PortLink(adapter, url.path, pump)
+    link = PortLink(adapter, url.path, pump, dialect)
     return Opened(description=f"serial port {url.path} at {baud} baud", link=link)
 
 

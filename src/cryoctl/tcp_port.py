@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
+from cryoctl.dialect import dialect_of
 from cryoctl.port_link import LoopPump, PortLink
 from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
 
@@ -40,18 +41,20 @@ class TcpPort:
 
 
 def open_link(url: DeviceUrl) -> Opened:
-    """Open ``tcp://HOST:PORT``.
+    """Open ``tcp://HOST:PORT[?dialect=NAME]``.
 
     Raises:
         AddressError: Not a host and a port.
         LinkError: Nobody listens there.
     """
-    if url.params:
-        raise AddressError(f"device {url}: tcp: takes no parameters")
+    for key, _ in url.params:
+        if key != "dialect":
+            raise AddressError(f"device {url}: unknown parameter '{key}' (allowed: dialect)")
     host, _, port = url.path.removeprefix("//").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
         raise AddressError(f"device {url}: expected tcp://HOST:PORT, such as tcp://127.0.0.1:7070")
+    dialect = dialect_of(url)
     try:
         connection = socket.create_connection((host, int(port)), timeout=CONNECT_S)
     except OSError as error:
@@ -60,5 +63,5 @@ def open_link(url: DeviceUrl) -> Opened:
     connection.setblocking(False)  # noqa: FBT003
     # A lease or a STOP must not wait for company (Nagle).
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    link = PortLink(TcpPort(connection), f"{host}:{port}", LoopPump())
+    link = PortLink(TcpPort(connection), f"{host}:{port}", LoopPump(), dialect)
     return Opened(description=f"TCP {host}:{port}", link=link)

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 import serial
 
+from cryoctl.dialect import OwnDialect
 from cryoctl.port_link import UNSENT_MAX, PortLink, ThreadPump, describe_stranger
 from cryoctl.serial_port import SerialPort
 from cryoctl.serial_port import open_link as open_serial
@@ -237,7 +238,7 @@ class QuietPump:
 @pytest.mark.requirement("SR-29")
 def test_stop_passes_everything_that_waits_for_a_stalled_port() -> None:
     port = StalledPort()
-    link = PortLink(port, "stalled", QuietPump())
+    link = PortLink(port, "stalled", QuietPump(), OwnDialect())
 
     async def work() -> None:
         await link.send(BODY)  # Starts the link; nobody has been heard yet.
@@ -258,7 +259,7 @@ def test_stop_passes_everything_that_waits_for_a_stalled_port() -> None:
 
 def test_a_frame_begun_is_finished_before_anything_else() -> None:
     port = StalledPort()
-    link = PortLink(port, "stalled", QuietPump())
+    link = PortLink(port, "stalled", QuietPump(), OwnDialect())
 
     async def work() -> None:
         await link.send(BODY)
@@ -284,7 +285,7 @@ def test_a_thread_whose_port_is_closed_under_it_ends_without_a_word(error: type[
         raise error
 
     pump = ThreadPump(read_waiting)
-    link = PortLink(StalledPort(), "closed", pump)
+    link = PortLink(StalledPort(), "closed", pump, OwnDialect())
 
     async def work() -> None:
         await link.send(BODY)
