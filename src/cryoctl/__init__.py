@@ -3,4 +3,35 @@
 Development and research software; not a medical device.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryoctl import aio
+    from cryoctl.api import run
+    from cryoctl.cycles import Verdict
+    from cryoctl.results import Result, load
+
 __version__ = "0.1.0"
+__all__ = ["Result", "Verdict", "__version__", "aio", "load", "run"]
+
+if not TYPE_CHECKING:
+    # Where the names are that are imported when they are used: `cryoctl --help` stays quick.
+    _PLACES = {
+        "Result": "cryoctl.results",
+        "Verdict": "cryoctl.cycles",
+        "load": "cryoctl.results",
+        "run": "cryoctl.api",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name == "aio":
+            return import_module("cryoctl.aio")
+        if name in _PLACES:
+            return getattr(import_module(_PLACES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

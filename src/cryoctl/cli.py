@@ -140,7 +140,8 @@ def _explain(error: Exception) -> int:
         click.echo(f"cryoctl: {error}", err=True)
         return EXIT_LINK
     if isinstance(error, OSError):
-        click.echo(f"cryoctl: {error.filename or ''}: {error.strerror or error}", err=True)
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"cryoctl: {where}{error.strerror or error}", err=True)
         return EXIT_USAGE
     traceback.print_exception(error)
     click.echo("cryoctl: internal error; the lines above help to find it", err=True)

@@ -5,18 +5,15 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
+
+from cryoctl.run_options import CARTRIDGE_G_MAX, CARTRIDGE_G_MIN, SPEED_MAX, SPEED_MIN
 
 treatment_argument = click.argument(
     "treatment", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )
-
-
-SPEED_MIN: Final = 0.1
-"""Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
-SPEED_MAX: Final = 1000.0
 
 
 class Grams(click.FloatRange):
@@ -56,7 +53,7 @@ class Speed(click.ParamType[float | None]):
         return speed
 
 
-GRAMS = Grams(0.1, 100.0)
+GRAMS = Grams(CARTRIDGE_G_MIN, CARTRIDGE_G_MAX)
 SPEED = Speed()
 settings_option = click.option(
     "--set",

@@ -7,28 +7,21 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
 import click
 
-from cryoctl.clock import utc_now
 from cryoctl.command_options import GRAMS, SPEED, settings_option, treatment_argument
 from cryoctl.console_operator import ConsoleOperator, TypedLines
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
-from cryoctl.files import choose_treatment, read_text
 from cryoctl.lockstep import Operator
-from cryoctl.operators import AutomaticOperator
 from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
-from cryoctl.recording import load_recording
-from cryoctl.report import render_report
-from cryoctl.runner import RunOptions, run_treatment
-from cryoctl.stop_signals import StopSignals
-from cryoctl.vendor import load_vendor_table
-from cryoctl_protocol.peer import DeviceUrl
-from cryoctl_protocol.profile import profile_names
-
-DEFAULT_SEED: Final = 1
+from cryoctl.results import Result, ResultsError, write_results
+from cryoctl.run_options import RunOptions, make_options
+from cryoctl.runner import automatic_operator, run_treatment
+from cryoctl.stop_signals import StopSignals, StopSwitch
+from cryoctl_protocol.peer import Opened
 
 
 @click.command()
@@ -102,37 +95,28 @@ def run(
         if any(setting.partition("=")[0].strip() == "cycles.count" for setting in settings):
             raise click.UsageError("--cycles and --set cycles.count say the same; give one of them")
         settings = (*settings, f"cycles.count={cycles}")
-    url = DeviceUrl.parse(device)
-    named = url.path if url.path in profile_names() else None
-    chosen = choose_treatment(treatment, settings, named)
-    url = _complete(url, chosen.treatment.profile, scenario, seed, faults)
-    vendor_text = None if vendor is None else read_text(vendor)
-    options = RunOptions(
-        treatment=chosen.treatment,
-        treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
-        device=url,
-        folder=_folder(out, chosen.treatment.profile),
-        renames_folder=out is None,
-        settings=settings,
-        seed=_whole_number(url.get("seed")),
+    options = make_options(
+        treatment,
+        device=device,
+        seed=seed,
         speed=speed,
-        files=() if vendor_text is None else ((str(vendor), vendor_text),),
-        vendor=None if vendor_text is None else load_vendor_table(vendor_text, str(vendor)),
+        settings=settings,
+        scenario=scenario,
+        faults=faults,
+        vendor=vendor,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
+        out=out,
     )
-    person = AutomaticOperator if arm_and_start else _console_operator
-    with StopSignals() as signals:
-        return _carry_out(options, signals, person, wants_json=wants_json)
+    make_operator = automatic_operator if arm_and_start else _console_operator
+    with StopSignals() as switch:
+        return _carry_out(options, switch, make_operator, wants_json=wants_json)
 
 
-def _whole_number(text: str | None) -> int | None:
-    """Return a seed; a wrong one is refused by whoever opens the device."""
-    return int(text) if text is not None and text.isascii() and text.isdigit() else None
-
-
-def _console_operator() -> Operator:
+def _console_operator(opened: Opened) -> Operator:
     """Return the person at the terminal; a probe that is real is armed by nobody else."""
+    if opened.link is None:
+        return automatic_operator(opened)
     if not sys.stdin.isatty():
         raise click.UsageError(
             "a real device is armed and started by hand: run this in a terminal, or say "
@@ -143,29 +127,23 @@ def _console_operator() -> Operator:
 
 def _carry_out(
     options: RunOptions,
-    signals: StopSignals,
-    person: Callable[[], Operator],
+    switch: StopSwitch,
+    make_operator: Callable[[Opened], Operator],
     *,
     wants_json: bool,
 ) -> int:
     """Run, write summary and report, print how it went; return the exit code."""
     stream: IO[str] = sys.stderr if wants_json else sys.stdout
     with make_progress(stream) as progress:
-        summary = run_treatment(options, signals, progress, person)
-    assert summary.recording is not None
-    folder = Path(summary.recording).parent
-    text = summary.model_dump_json(indent=2)
-    report: Path | None = folder / "report.html"
+        summary = run_treatment(options, switch, progress, make_operator)
+    report: Path | None = None
     try:
-        (folder / "summary.json").write_text(text + "\n", encoding="utf-8")
-        page = render_report(load_recording(folder / "run.mcap"), summary.model_dump(mode="json"))
-        (folder / "report.html").write_text(page, encoding="utf-8")
-    except OSError as error:
+        report = write_results(Result.of(summary))
+    except ResultsError as error:
         # The verdict is known and is told; only its papers are missing.
-        click.echo(f"cryoctl: {folder}: results not written: {error.strerror}", err=True)
-        report = None
+        click.echo(f"cryoctl: {error}", err=True)
     _say(stream, render_outcome(summary, report, program_name(), colour=stream.isatty()))
-    told = _say(sys.stdout, text + "\n") if wants_json else True
+    told = _say(sys.stdout, summary.model_dump_json(indent=2) + "\n") if wants_json else True
     return summary.exit_code or (EXIT_PASS if report and told else EXIT_FAIL)
 
 
@@ -194,31 +172,3 @@ def program_name() -> str:
         return str(called.resolve().relative_to(Path.cwd()))
     except ValueError:
         return str(called)
-
-
-def _complete(
-    url: DeviceUrl, profile: str, scenario: str | None, seed: int | None, faults: tuple[str, ...]
-) -> DeviceUrl:
-    """Return the address with everything that the options say about a simulated device."""
-    if url.scheme != "sim":
-        if scenario is not None or seed is not None or faults:
-            raise click.UsageError(
-                "--scenario, --seed and --fault are for simulated devices (sim:)"
-            )
-        return url
-    if not url.path:
-        url = DeviceUrl(url.scheme, profile, url.params)
-    if seed is not None or url.get("seed") is None:
-        url = url.with_params(("seed", str(DEFAULT_SEED if seed is None else seed)))
-    if scenario is not None:
-        url = url.with_params(("scenario", scenario))
-    return url.with_params(*(("fault", fault) for fault in faults))
-
-
-def _folder(out: Path | None, profile: str) -> Path:
-    """Return the folder asked for, which must hold no other run, or one named after now."""
-    if out is None:
-        return Path("runs") / f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
-    if (out / "run.mcap").exists():
-        raise click.UsageError(f"{out} already holds a run; give another --out")
-    return out

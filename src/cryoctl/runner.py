@@ -10,7 +10,6 @@ import shutil
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -24,7 +23,8 @@ from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import Recorder
 from cryoctl.replay import replay_metadata
-from cryoctl.stop_signals import StopSignals
+from cryoctl.run_options import RunOptions
+from cryoctl.stop_signals import StopSwitch
 from cryoctl.summary import (
     Summary,
     cycle_summary,
@@ -34,8 +34,6 @@ from cryoctl.summary import (
     trip_summary,
 )
 from cryoctl.supervisor import PeerLink, Supervisor
-from cryoctl.treatment import Treatment
-from cryoctl.vendor import VendorTable
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
@@ -61,37 +59,6 @@ RUN_S_MAX: Final = 24 * 3600.0
 Progress = Callable[[Controller, float], None]
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What a run needs.
-
-    Attributes:
-        treatment_text: The treatment as files and settings made it, for the recording.
-        device: Where the probe is.
-        seed: Of a simulated device, None for a real one.
-        speed: Times real time; None is as fast as the machine can.
-        folder: Of this run, made if missing.
-        renames_folder: If it is there already, add a number to its name; else share it.
-        settings: The ``--set`` options that are in ``treatment`` and not in its text.
-        files: Name and text of every other file that shaped the run.
-        cartridge_g: Fill of the cartridge by the operator's word.
-        bench_waiver: Written reason to command a device without own protection.
-    """
-
-    treatment: Treatment
-    treatment_text: str
-    device: DeviceUrl
-    folder: Path
-    renames_folder: bool = False
-    seed: int | None = None
-    speed: float | None = None
-    settings: tuple[str, ...] = ()
-    files: tuple[tuple[str, str], ...] = ()
-    vendor: VendorTable | None = None
-    cartridge_g: float | None = None
-    bench_waiver: str = ""
-
-
 class _TruthLog:
     """Keeps plant truth by time, to be looked up after the verdict."""
 
@@ -111,27 +78,31 @@ class _TruthLog:
         return found
 
 
+def automatic_operator(_opened: Opened) -> Operator:
+    """Return an operator that arms and starts by itself, whatever the device."""
+    return AutomaticOperator()
+
+
 def run_treatment(
     options: RunOptions,
-    signals: StopSignals,
+    switch: StopSwitch,
     on_progress: Progress | None = None,
-    person: Callable[[], Operator] = AutomaticOperator,
+    make_operator: Callable[[Opened], Operator] = automatic_operator,
 ) -> Summary:
     """Drive ``options.treatment`` on its device until it has ended, safe.
 
     Args:
         options: What to do, on what.
-        signals: Taken over already; they stop the run.
+        switch: Stops the run.
         on_progress: Called after every tick.
-        person: Makes the operator of a real probe; a simulated one runs by itself.
+        make_operator: Makes whoever arms and starts the opened device, or refuses to.
 
     Raises:
         LinkError: The device cannot be opened.
     """
     opened = open_device(options.device)
     try:
-        operator = AutomaticOperator() if opened.link is None else person()
-        return _run(options, opened, operator, signals, on_progress)
+        return _run(options, opened, make_operator(opened), switch, on_progress)
     finally:
         if opened.link is not None:
             opened.link.abort()
@@ -141,7 +112,7 @@ def _run(
     options: RunOptions,
     opened: Opened,
     operator: Operator,
-    signals: StopSignals,
+    switch: StopSwitch,
     on_progress: Progress | None,
 ) -> Summary:
     started_s, started_cpu_s = monotonic_s(), cpu_s()
@@ -164,9 +135,9 @@ def _run(
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         controller = Controller(options.treatment, profile, settings, recorder)
-        shell = _Shell(controller, operator, signals, on_progress)
+        shell = _Shell(controller, operator, switch, on_progress)
         try:
-            now_s, problem = shell.drive(opened, options.device, options.speed)
+            now_s, problem = shell.drive(opened, options)
         except Exception as error:  # noqa: BLE001  # What was recorded so far tells what happened.
             traceback.print_exception(error)
             now_s, problem = shell.ticked_s, ""
@@ -291,25 +262,25 @@ class _Shell:
         self,
         controller: Controller,
         operator: Operator,
-        signals: StopSignals,
+        switch: StopSwitch,
         on_progress: Progress | None,
     ) -> None:
         self._controller = controller
         self._operator = operator
-        self._signals = signals
+        self._switch = switch
         self._show = on_progress
         self.ticked_s = 0.0
         """Controller's time at the last tick."""
 
-    def drive(self, opened: Opened, url: DeviceUrl, speed: float | None) -> tuple[float, str]:
+    def drive(self, opened: Opened, options: RunOptions) -> tuple[float, str]:
         """Return the controller's time at the end and what went wrong outside the treatment."""
         if opened.link is not None:
-            return self._drive_link(opened.link, url)
+            return self._drive_link(opened.link, options.device)
         if opened.peer is None:
             raise LinkError(f"{opened.description}: opened, but there is nothing to drive")
-        if speed is None:
+        if options.speed is None:
             return self._drive_lockstep(opened.peer)
-        return self._drive_paced(opened.peer, Pacer(speed))
+        return self._drive_paced(opened.peer, Pacer(options.speed, may_slip=options.may_slip))
 
     def _on_tick(self, now_s: float) -> None:
         self.ticked_s = now_s
@@ -324,7 +295,7 @@ class _Shell:
         self, link: FrameLink, open_again: Callable[[], FrameLink] | None = None
     ) -> Supervisor:
         supervisor = Supervisor(self._controller, link, self._operator, self._on_tick, open_again)
-        self._signals.attach(supervisor)
+        self._switch.attach(supervisor)
         return supervisor
 
     def _drive_link(self, link: FrameLink, url: DeviceUrl) -> tuple[float, str]:
@@ -341,7 +312,7 @@ class _Shell:
 
     def _drive_lockstep(self, peer: SyncPeer) -> tuple[float, str]:
         lockstep = LockStep(self._controller, peer, self._operator, self._on_tick)
-        self._signals.attach(lockstep)
+        self._switch.attach(lockstep)
         with no_collector():
             lockstep.run(until_s=RUN_S_MAX)
         return lockstep.now_s, ""

@@ -23,25 +23,42 @@ class Stoppable(Protocol):
         ...
 
 
-class StopSignals:
-    """Holds the signals from start-up to the last line of the result.
+class StopSwitch:
+    """Passes a wish to stop on to whatever drives the probe, in any thread.
 
-    The first Ctrl-C stops, and the run goes on until the needle is free; a second one leaves as
-    soon as the probe is safe. SIGTERM and SIGHUP mean that nobody is there to wait. One that comes
-    before there is anything to stop is kept for it; one that comes late must not cost the report.
+    The first one stops, and the run goes on until the needle is free; a second one leaves as soon
+    as the probe is safe. One that comes before there is anything to stop is kept for it.
     """
 
     def __init__(self) -> None:
-        self._wanted = 0
+        self._stopped = False
         self._leave = False
         self._target: Stoppable | None = None
-        self._previous: dict[int, Any] = {}
 
     def attach(self, target: Stoppable) -> None:
-        """Pass signals on to ``target``, and at once any that came before it."""
+        """Pass wishes on to ``target``, and at once one that came before it."""
         self._target = target
-        if self._wanted:
+        if self._stopped:
             target.request_stop(leave=self._leave)
+
+    def stop(self, *, leave: bool = False) -> None:
+        """Have the probe stopped; ``leave`` does not wait for the needle, as a second call."""
+        self._leave = self._leave or leave or self._stopped
+        self._stopped = True
+        if self._target is not None:
+            self._target.request_stop(leave=self._leave)
+
+
+class StopSignals(StopSwitch):
+    """Holds the signals from start-up to the last line of the result, and stops at each of them.
+
+    SIGTERM and SIGHUP mean that nobody is there to wait. A signal that comes late must not cost
+    the report.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         """Take the signals over."""
@@ -60,7 +77,4 @@ class StopSignals:
             signal.signal(number, handler)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self._wanted += 1
-        self._leave = self._leave or self._wanted > 1 or number != signal.SIGINT
-        if self._target is not None:
-            self._target.request_stop(leave=self._leave)
+        self.stop(leave=number != signal.SIGINT)

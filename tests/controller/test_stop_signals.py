@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from cryoctl.stop_signals import StopSignals
+from cryoctl.stop_signals import StopSignals, StopSwitch
 
 
 class Target:
@@ -51,6 +51,20 @@ def test_a_signal_before_there_is_anything_to_stop_is_kept_for_it() -> None:
         signals.attach(target)
 
     assert target.requests == [False]
+
+
+@pytest.mark.requirement("SR-29")
+def test_a_switch_stops_first_and_leaves_when_it_is_pressed_again_or_told_to() -> None:
+    twice, told = Target(), Target()
+    patient, hasty = StopSwitch(), StopSwitch()
+    patient.attach(twice)
+    hasty.attach(told)
+
+    patient.stop()
+    patient.stop()
+    hasty.stop(leave=True)
+
+    assert (twice.requests, told.requests) == ([False, True], [True])
 
 
 def test_afterwards_signals_do_what_they_did_before() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import re
 import tomllib
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+import cryoctl
 from cryoctl import exit_codes
 from cryoctl.cli import invoke
 from cryoctl.command_config import file_kinds
@@ -141,3 +144,25 @@ def test_every_option_is_explained(
     explained = {cell.split()[0] for cell in first_cells(page("command-line"), header)}
 
     assert explained == options
+
+
+def test_the_arguments_of_run_and_their_defaults_are_those_of_the_code() -> None:
+    table = page("python-api").split("\n| argument |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]*)` \|", table, re.MULTILINE)
+
+    told = {name: ast.literal_eval(default) for name, default in rows}
+
+    parameters = inspect.signature(cryoctl.run).parameters.values()
+    assert told == {parameter.name: parameter.default for parameter in parameters}
+    assert list(told) == [parameter.name for parameter in parameters]
+
+
+def test_the_names_of_the_package_and_of_a_result_are_all_explained() -> None:
+    names = first_cells(page("python-api"), "| name | what it is |")
+    attributes = first_cells(page("python-api"), "| attribute | meaning |")
+
+    public = {name for name in vars(cryoctl.Result) if not name.startswith("_")} - {"of"}
+    assert {name.removeprefix("cryoctl.") for name in names} == set(cryoctl.__all__) - {
+        "__version__"
+    }
+    assert {name.split("(")[0] for name in attributes} == public | {"recording", "summary"}

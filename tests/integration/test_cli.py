@@ -18,6 +18,7 @@ from cryoctl.cli import invoke
 from cryoctl.recorder import Recorder
 from cryoctl.recording import load_recording
 from cryoctl.summary import Summary
+from tests.support.patient_clock import PatientClock
 
 SHORT = ["--cycles", "1", "--set", "cycles.hold_s=5"]
 GOOD = """\
@@ -117,7 +118,7 @@ def test_runs_that_start_in_the_same_second_get_a_folder_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = datetime(2026, 11, 21, 12, 0, 0, tzinfo=UTC)
-    monkeypatch.setattr("cryoctl.command_run.utc_now", lambda: now)
+    monkeypatch.setattr("cryoctl.run_options.utc_now", lambda: now)
 
     codes = [invoke(["run", *SHORT]) for _ in range(3)]
 
@@ -157,6 +158,7 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["run", "--fault", "tc_open"], 2, "tc_open"),
         (["run", "--scenario", "muscl"], 2, "muscle"),
         (["run", "--device", "sim:?seed=abc"], 2, "seed 'abc' is no whole number"),
+        (["run", "--device", "tcp://h:1", "--seed", "1"], 2, "for simulated devices (sim:)"),
         (["run", "--speed", "fast"], 2, "neither max nor a factor"),
         (["run", "--speed", "0.09"], 2, "neither max nor a factor from 0.1 to 1000"),
         (["run", "--cycles", "1", "--set", "cycles.count=2"], 2, "give one of them"),
@@ -233,11 +235,7 @@ def test_a_signal_makes_the_probe_safe_first_and_exits_130(number: signal.Signal
 def test_a_speed_is_kept_and_changes_nothing_of_the_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    slept_s = [0.0]  # A wall clock that moves by sleeping only: a machine that is fast enough.
-    monkeypatch.setattr("cryoctl.clock.monotonic_s", lambda: slept_s[0])
-    monkeypatch.setattr(
-        "cryoctl.clock.time.sleep", lambda ahead_s: slept_s.append(slept_s.pop() + ahead_s)
-    )
+    clock = PatientClock(monkeypatch)
     hashes: list[str] = []
     summary: dict[str, Any] = {}
     for number, speed in enumerate(["max", "50x"]):
@@ -246,7 +244,7 @@ def test_a_speed_is_kept_and_changes_nothing_of_the_run(
         hashes.append(summary["events_sha256"])
 
     assert hashes[0] == hashes[1]
-    assert slept_s[0] == pytest.approx(summary["virtual_s"] / 50.0, abs=0.01)
+    assert clock.slept_s == pytest.approx(summary["virtual_s"] / 50.0, abs=0.01)
 
 
 def test_a_speed_that_cannot_be_kept_is_refused_with_the_rate(
@@ -409,8 +407,8 @@ def test_a_full_disk_lets_the_run_end_and_is_never_called_a_success(
     monkeypatch.setattr(
         "cryoctl.runner.Recorder", lambda _stream, **rest: Recorder(FullDisk(), **rest)
     )
-    monkeypatch.setattr("cryoctl.command_run.load_recording", lambda _path: None)
-    monkeypatch.setattr("cryoctl.command_run.render_report", lambda *_: "")
+    monkeypatch.setattr("cryoctl.results.load_recording", lambda _path: None)
+    monkeypatch.setattr("cryoctl.results.render_report", lambda *_: "")
 
     code = invoke(["run", "--cycles", "1", "--json", "--out", "here"])
 

@@ -143,7 +143,7 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-OF_EXTRAS = {"pyarrow"}
+OF_EXTRAS = {"pandas", "pyarrow"}
 """Imported where they are used, after a look whether they are there."""
 
 

@@ -1,0 +1,77 @@
+"""``cryoctl.run``: the command line's run as a function."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+from cryoctl.results import Result
+from cryoctl.run_options import FilePath, make_options, settings_of
+from cryoctl.run_thread import start_run, wait_for
+from cryoctl.stop_signals import StopSwitch
+
+
+def run(
+    treatment: FilePath | None = None,
+    *,
+    device: str = "sim:",
+    seed: int | None = None,
+    speed: float | None = None,
+    set: Mapping[str, object] | None = None,  # noqa: A002  # As the command line's option.
+    scenario: FilePath | None = None,
+    faults: Sequence[str] = (),
+    vendor: FilePath | None = None,
+    cartridge_g: float | None = None,
+    bench_waiver: str = "",
+    arm_and_start: bool = False,
+    out: FilePath | None = None,
+) -> Result:
+    """Drive the freeze/thaw cycles of a treatment on a probe; return when it has ended, safe.
+
+    Ctrl-C stops the probe and goes on until the needle is free, a second one until it is safe;
+    KeyboardInterrupt is raised when recording and results have been written. Works where an event
+    loop is running, as in a notebook; ``cryoctl.aio.run`` is the same as a coroutine.
+
+    Args:
+        treatment: A file; None is the built-in treatment of the device's profile.
+        device: Address, such as ``sim:co2-20g``.
+        seed: Of the simulated noise, 0 to 4294967295; None is the address's own, else 1.
+        speed: Times real time, 0.1 to 1000; None is as fast as the machine can.
+        set: Changes of the treatment by key, such as ``{"cycles.count": 2}``.
+        scenario: What to simulate: a file or a shipped name.
+        faults: To simulate, such as ``["tc_open@freeze+5s"]``.
+        vendor: File with the table of the maker's messages.
+        cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
+        bench_waiver: Reason to command a device without lease and timer of its own; recorded.
+        arm_and_start: Arm and start a real device without asking anybody.
+        out: Folder of this run; None is a new one in ``runs``.
+
+    Raises:
+        FileError: Mistakes in a file or in ``set``, each with its place and what is allowed.
+        AddressError: An address, scenario or fault that cannot be, or a real device without
+            ``arm_and_start``; a kind of LinkError.
+        LinkError: The device cannot be opened.
+        FileExistsError: ``out`` holds a run.
+        ValueError: A number out of its range, or a wrong kind of value.
+    """
+    options = make_options(
+        treatment,
+        device=device,
+        seed=seed,
+        speed=speed,
+        settings=settings_of(set or {}),
+        scenario=scenario,
+        faults=faults,
+        vendor=vendor,
+        cartridge_g=cartridge_g,
+        bench_waiver=bench_waiver,
+        out=out,
+    )
+    switch = StopSwitch()
+    try:
+        outcome = wait_for(start_run(options, switch, arm_and_start=arm_and_start), switch)
+    finally:
+        switch.stop(leave=True)  # Too late, but for a run that nobody waits for any more.
+    if outcome.problem:
+        warnings.warn(outcome.problem, RuntimeWarning, stacklevel=2)
+    return outcome.result

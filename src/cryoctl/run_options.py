@@ -1,0 +1,201 @@
+"""What a run is asked to do: arguments of command line and library become one set of options."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Final
+
+from cryoctl.clock import utc_now
+from cryoctl.files import choose_treatment, read_text
+from cryoctl.treatment import Treatment
+from cryoctl.vendor import VendorTable, load_vendor_table
+from cryoctl_protocol.peer import AddressError, DeviceUrl
+from cryoctl_protocol.profile import profile_names
+
+DEFAULT_SEED: Final = 1
+SPEED_MIN: Final = 0.1
+"""Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
+SPEED_MAX: Final = 1000.0
+CARTRIDGE_G_MIN: Final = 0.1
+CARTRIDGE_G_MAX: Final = 100.0
+
+FilePath = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run needs.
+
+    Attributes:
+        treatment_text: The treatment as files and settings made it, for the recording.
+        device: Where the probe is.
+        seed: Of a simulated device, None for a real one.
+        speed: Times real time; None is as fast as the machine can.
+        folder: Of this run, made if missing.
+        renames_folder: If it is there already, add a number to its name; else share it.
+        settings: The ``--set`` options that are in ``treatment`` and not in its text.
+        files: Name and text of every other file that shaped the run.
+        cartridge_g: Fill of the cartridge by the operator's word.
+        bench_waiver: Written reason to command a device without own protection.
+    """
+
+    treatment: Treatment
+    treatment_text: str
+    device: DeviceUrl
+    folder: Path
+    renames_folder: bool = False
+    seed: int | None = None
+    speed: float | None = None
+    settings: tuple[str, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
+    vendor: VendorTable | None = None
+    cartridge_g: float | None = None
+    bench_waiver: str = ""
+
+
+def make_options(
+    treatment: FilePath | None,
+    *,
+    device: str,
+    seed: int | None,
+    speed: float | None,
+    settings: tuple[str, ...],
+    scenario: FilePath | None,
+    faults: Sequence[str],
+    vendor: FilePath | None,
+    cartridge_g: float | None,
+    bench_waiver: str,
+    out: FilePath | None,
+) -> RunOptions:
+    """Return the options of a run; reads its files, and touches neither device nor folder.
+
+    Args:
+        treatment: None is the built-in one of the device's profile.
+        device: Address, such as ``sim:co2-20g``.
+        seed: None is the address's own, else 1.
+        speed: Times real time; None is as fast as the machine can.
+        settings: Changes of the treatment, such as ``cycles.count=2``; the last one counts.
+        scenario: A file or a shipped name.
+        faults: Such as ``tc_open@12s``; added to those of the address.
+        vendor: Table of the maker's messages.
+        cartridge_g: Fill of the cartridge by the operator's word; None is a full one.
+        bench_waiver: Written reason to command a device without own protection.
+        out: Folder; None is a new one named after now and the profile.
+
+    Raises:
+        AddressError: The address is wrong, or not one of a simulated device as the rest asks for.
+        FileError: A mistake in a file or a setting.
+        FileExistsError: ``out`` holds a run.
+        ValueError: A number out of its range, or one text for ``faults``.
+    """
+    if isinstance(faults, str):  # Its letters would be taken for faults.
+        raise ValueError(  # noqa: TRY004  # One kind of error for all arguments that cannot be.
+            f"faults {faults!r}: expected a list, such as [{faults!r}]"
+        )
+    url = DeviceUrl.parse(device)
+    named = url.path if url.path in profile_names() else None
+    chosen = choose_treatment(_path(treatment), settings, named)
+    profile = chosen.treatment.profile
+    url = _complete(url, profile, scenario, seed, faults)
+    files, table = _vendor(_path(vendor))
+    return RunOptions(
+        treatment=chosen.treatment,
+        treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
+        device=url,
+        folder=_folder(_path(out), profile),
+        renames_folder=out is None,
+        settings=settings,
+        seed=_whole_number(url.get("seed")),
+        speed=_number("speed", speed, SPEED_MIN, SPEED_MAX),
+        files=files,
+        vendor=table,
+        cartridge_g=_number("cartridge_g", cartridge_g, CARTRIDGE_G_MIN, CARTRIDGE_G_MAX),
+        bench_waiver=bench_waiver,
+    )
+
+
+def settings_of(values: Mapping[str, object]) -> tuple[str, ...]:
+    """Return Python values as the settings that ``make_options`` takes.
+
+    Raises:
+        ValueError: A value that is no number, text or bool.
+    """
+    return tuple(f"{key}={_toml_text(key, value)}" for key, value in values.items())
+
+
+def _toml_text(key: str, value: object) -> str:
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value)
+        case Integral():  # These two let NumPy's numbers in.
+            return str(int(value))
+        case Real():
+            return repr(float(value))
+    raise ValueError(f"set {key!r}: {value!r} is no number, text or bool")
+
+
+def _number(name: str, value: object, low: float, high: float) -> float | None:
+    """Return a number of Python's own, NumPy's included; raises ValueError out of its range."""
+    if value is None:
+        return None
+    number = float(value) if isinstance(value, Real) else math.nan
+    if not low <= number <= high:
+        raise ValueError(f"{name} {value!r}: expected a number from {low:g} to {high:g}, or None")
+    return number
+
+
+def _path(given: FilePath | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _vendor(path: Path | None) -> tuple[tuple[tuple[str, str], ...], VendorTable | None]:
+    """Return the vendor table with its name and text, to be recorded."""
+    if path is None:
+        return (), None
+    text = read_text(path)
+    return ((str(path), text),), load_vendor_table(text, str(path))
+
+
+def _whole_number(text: str | None) -> int | None:
+    """Return a seed; a wrong one is refused by whoever opens the device."""
+    return int(text) if text is not None and text.isascii() and text.isdigit() else None
+
+
+def _complete(
+    url: DeviceUrl,
+    profile: str,
+    scenario: FilePath | None,
+    seed: int | None,
+    faults: Sequence[str],
+) -> DeviceUrl:
+    """Return the address with everything that the options say about a simulated device."""
+    if url.scheme != "sim":
+        if scenario is not None or seed is not None or faults:
+            raise AddressError(
+                f"device {url}: scenario, seed and faults are for simulated devices (sim:)"
+            )
+        return url
+    if not url.path:
+        url = DeviceUrl(url.scheme, profile, url.params)
+    if seed is not None or url.get("seed") is None:
+        url = url.with_params(("seed", str(DEFAULT_SEED if seed is None else seed)))
+    if scenario is not None:
+        url = url.with_params(("scenario", os.fspath(scenario)))
+    return url.with_params(*(("fault", fault) for fault in faults))
+
+
+def _folder(out: Path | None, profile: str) -> Path:
+    """Return the folder asked for, which must hold no other run, or one named after now."""
+    if out is None:
+        return Path("runs") / f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
+    if (out / "run.mcap").exists():
+        raise FileExistsError(f"{out} already holds a run; give another folder")
+    return out
