@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -79,6 +80,7 @@ def _watch(process: subprocess.Popen[str], duration_s: float) -> list[Usage]:
 
 
 def _usage(pid: int) -> Usage:
+    assert sys.platform != "win32"
     process = Path("/proc") / str(pid)
     # The name before the bracket may hold blanks.
     fields = (process / "stat").read_text("ascii", "replace").rpartition(")")[2].split()

@@ -13,7 +13,7 @@ from typing import IO, Final
 
 from cryoctl_protocol.peer import DeviceUrl, open_device
 
-LINKS: Final = ("pty", "tcp")
+LINKS: Final = ("tcp",) if sys.platform == "win32" else ("pty", "tcp")
 _TICKS_PER_S: Final = 100
 _READ_SIZE: Final = 4096
 _SIM_OPTIONS: Final = {
@@ -86,6 +86,7 @@ def answer_at_once(descriptor: int) -> None:
 def main(link: str) -> None:
     """Serve one program; print the address as ``cryoctl sim`` does."""
     if link == "pty":
+        assert sys.platform != "win32"
         import tty  # POSIX only, as pseudo-terminals are.
 
         master, port = os.openpty()

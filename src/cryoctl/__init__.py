@@ -12,16 +12,31 @@ if TYPE_CHECKING:
     from cryoctl import aio
     from cryoctl.api import run
     from cryoctl.cycles import Verdict
+    from cryoctl.live import Probe, connect
+    from cryoctl.live_session import ProbeError
     from cryoctl.results import Result, load
 
 __version__ = "0.1.0"
-__all__ = ["Result", "Verdict", "__version__", "aio", "load", "run"]
+__all__ = [
+    "Probe",
+    "ProbeError",
+    "Result",
+    "Verdict",
+    "__version__",
+    "aio",
+    "connect",
+    "load",
+    "run",
+]
 
 if not TYPE_CHECKING:
     # Where the names are that are imported when they are used: `cryoctl --help` stays quick.
     _PLACES = {
+        "Probe": "cryoctl.live",
+        "ProbeError": "cryoctl.live_session",
         "Result": "cryoctl.results",
         "Verdict": "cryoctl.cycles",
+        "connect": "cryoctl.live",
         "load": "cryoctl.results",
         "run": "cryoctl.api",
     }

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from types import TracebackType
+from typing import Self
 
+from cryoctl.cycles import Verdict
+from cryoctl.live import ProbeView, start_session
+from cryoctl.live_session import ProbeError
 from cryoctl.results import Result
 from cryoctl.run_options import FilePath, make_options, settings_of
-from cryoctl.run_thread import Outcome, start_run
+from cryoctl.run_thread import Outcome, operator_of_run, start_run
 from cryoctl.stop_signals import StopSwitch
+from cryoctl_protocol.peer import LinkError
 
 
 async def run(
@@ -46,15 +52,111 @@ async def run(
         bench_waiver=bench_waiver,
         out=out,
     )
-    switch = StopSwitch()
+    switch, make_operator = StopSwitch(), operator_of_run(arm_and_start=arm_and_start)
     try:
-        future = start_run(options, switch, arm_and_start=arm_and_start)
-        outcome = await _wait_for(future, switch)
+        outcome = await _wait_for(start_run(options, switch, make_operator), switch)
     finally:
         switch.stop(leave=True)  # Too late, but for a run that nobody waits for any more.
     if outcome.problem:
         warnings.warn(outcome.problem, RuntimeWarning, stacklevel=2)
     return outcome.result
+
+
+class Probe(ProbeView):
+    """``cryoctl.Probe`` for programs with an event loop: the same steps, awaited.
+
+    Use it in an ``async with`` block. A step that is cancelled is not taken back; leaving the block
+    makes the probe safe.
+    """
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def begin(self) -> None:
+        """Have the probe test itself and its line for leaks, which takes 12 s."""
+        await asyncio.wrap_future(self._session.begin())
+
+    async def arm(self) -> None:
+        """Arm for one treatment; START has to follow within 10 s."""
+        await asyncio.wrap_future(self._session.arm())
+
+    async def start(self) -> None:
+        """Start the treatment; return when the probe has taken it."""
+        await asyncio.wrap_future(self._session.start())
+
+    async def stop(self) -> None:
+        """Stop whatever goes on; return when the probe is safe, the needle perhaps frozen in."""
+        await asyncio.wrap_future(self._session.stop())
+
+    async def acknowledge(self) -> None:
+        """Take note of how a treatment ended, so that another may begin."""
+        await asyncio.wrap_future(self._session.acknowledge())
+
+    async def wait(
+        self, until: Callable[[Probe], object] | None = None, *, timeout_s: float | None = None
+    ) -> Verdict | None:
+        """Wait as ``cryoctl.Probe.wait`` does."""
+        started_s = self._session.ticked_s
+        while self._waits_on(until, started_s, timeout_s) and not (until and until(self)):
+            await asyncio.wrap_future(self._session.tick())
+        return self.verdict
+
+    async def inject(self, fault: str) -> None:
+        """Have a fault simulated, such as ``tc_open@0s``; for ``sim:`` alone."""
+        await asyncio.wrap_future(self._session.inject(fault))
+
+    async def close(self) -> Result:
+        """End the session; when cancelled, it leaves as soon as the probe is safe."""
+        self._session.close()
+        return self._result(await _wait_for(self._ended, self._switch))
+
+
+async def connect(
+    device: str,
+    treatment: FilePath | None = None,
+    *,
+    seed: int | None = None,
+    speed: float = 1.0,
+    set: Mapping[str, object] | None = None,  # noqa: A002  # As the command line's option.
+    scenario: FilePath | None = None,
+    faults: Sequence[str] = (),
+    vendor: FilePath | None = None,
+    cartridge_g: float | None = None,
+    bench_waiver: str = "",
+    out: FilePath | None = None,
+) -> Probe:
+    """Do what ``cryoctl.connect`` does, without holding up the event loop."""
+    options = make_options(
+        treatment,
+        device=device,
+        seed=seed,
+        speed=speed,
+        settings=settings_of(set or {}),
+        scenario=scenario,
+        faults=faults,
+        vendor=vendor,
+        cartridge_g=cartridge_g,
+        bench_waiver=bench_waiver,
+        out=out,
+    )
+    session, ended, switch = start_session(options)
+    probe = Probe(session, ended, switch)
+    try:
+        await asyncio.wrap_future(session.connected())
+    except ProbeError as error:
+        raise LinkError((await probe.close()).failure or str(error)) from error
+    except BaseException:
+        await probe.close()
+        raise
+    return probe
 
 
 async def _wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:

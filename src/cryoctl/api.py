@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from cryoctl.results import Result
 from cryoctl.run_options import FilePath, make_options, settings_of
-from cryoctl.run_thread import start_run, wait_for
+from cryoctl.run_thread import operator_of_run, start_run, wait_for
 from cryoctl.stop_signals import StopSwitch
 
 
@@ -67,9 +67,9 @@ def run(
         bench_waiver=bench_waiver,
         out=out,
     )
-    switch = StopSwitch()
+    switch, make_operator = StopSwitch(), operator_of_run(arm_and_start=arm_and_start)
     try:
-        outcome = wait_for(start_run(options, switch, arm_and_start=arm_and_start), switch)
+        outcome = wait_for(start_run(options, switch, make_operator), switch)
     finally:
         switch.stop(leave=True)  # Too late, but for a run that nobody waits for any more.
     if outcome.problem:

@@ -37,10 +37,16 @@ class SpeedMissedError(Exception):
 
 
 class Pacer:
-    """Holds virtual time back to ``speed`` times the wall's, and says when it falls behind."""
+    """Holds virtual time back to ``speed`` times the wall's, and says when it falls behind.
 
-    def __init__(self, speed: float) -> None:
+    Args:
+        speed: Times real time.
+        may_slip: Time that was lost stays lost, instead of being an error.
+    """
+
+    def __init__(self, speed: float, *, may_slip: bool = False) -> None:
         self._speed = speed
+        self._may_slip = may_slip
         self._start_s = monotonic_s()
 
     def wait_until(self, now_s: float) -> None:
@@ -53,11 +59,15 @@ class Pacer:
         ahead_s = now_s / self._speed - elapsed_s
         if ahead_s > 0.0:
             time.sleep(ahead_s)
+        elif self._may_slip:
+            self._start_s -= ahead_s
         elif elapsed_s > _JUDGE_AFTER_S:
             self.judge(now_s)
 
     def judge(self, now_s: float) -> None:
         """Raise SpeedMissedError if virtual ``now_s`` came more than 5 % later than asked for."""
+        if self._may_slip:
+            return
         elapsed_s = monotonic_s() - self._start_s  # 0 for a while where a clock is coarse.
         if now_s < self._speed * (1.0 - SPEED_SHORTFALL_MAX) * elapsed_s:
             raise SpeedMissedError(self._speed, now_s / elapsed_s)

@@ -523,8 +523,10 @@ class Controller:
     def _close(self, now_s: float) -> Refusal | None:
         if self.phase is Phase.SAFE:
             return Refusal("the probe is on its way to the safe state: wait for its end")
-        self.aborted = not self.cycles and not self.trips
-        return self._move(Trigger.CLOSE, now_s)
+        refusal = self._move(Trigger.CLOSE, now_s)
+        if refusal is None:
+            self.aborted = not self.cycles and not self.trips
+        return refusal
 
     def _move(self, trigger: Trigger, now_s: float) -> Refusal | None:
         if not _MACHINE.knows(self.phase, trigger):
@@ -585,9 +587,16 @@ class Controller:
         if self.phase is Phase.FAULT:
             if now_s - self.safing.cause_seen_s < CAUSE_GONE_S:
                 return Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
-            return self._ask(Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
+            if not self._probe_is_idle():
+                return self._ask(Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
         self.fire(Trigger.ACKNOWLEDGE, now_s)
         return None
+
+    def _probe_is_idle(self) -> bool:
+        """Return True if the probe holds no trip to be cleared, as after a restart."""
+        if self.session.phase is not _OPEN or self.desk.stale or self.sample is None:
+            return False
+        return self.sample.state == DeviceState.IDLE
 
     # -- what the phases may do ------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ class RunOptions:
         files: Name and text of every other file that shaped the run.
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
+        may_slip: A paced simulator that cannot keep its speed is no error.
     """
 
     treatment: Treatment
@@ -57,6 +58,7 @@ class RunOptions:
     vendor: VendorTable | None = None
     cartridge_g: float | None = None
     bench_waiver: str = ""
+    may_slip: bool = False
 
 
 def make_options(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import Future, wait
+from threading import Thread
 from typing import Final, NamedTuple
 
 from cryoctl.lockstep import Operator
@@ -12,7 +14,7 @@ from cryoctl.runner import automatic_operator, run_treatment
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.peer import AddressError, Opened
 
-_LOOK_S: Final = 0.1
+LOOK_S: Final = 0.1
 """On Windows nothing interrupts a wait; between two, Ctrl-C gets through everywhere."""
 
 
@@ -27,27 +29,34 @@ class Outcome(NamedTuple):
     problem: str
 
 
-def start_run(options: RunOptions, switch: StopSwitch, *, arm_and_start: bool) -> Future[Outcome]:
+def start_run(
+    options: RunOptions, switch: StopSwitch, make_operator: Callable[[Opened], Operator]
+) -> Future[Outcome]:
     """Begin a run; its recording and results are written when the future is done.
 
     The future has the errors of ``run_treatment``. Python does not end before the thread does.
     """
+    ended: Future[Outcome] = Future()
 
-    def carry_out() -> Outcome:
-        make_operator = automatic_operator if arm_and_start else _refuse_real_device
-        result = Result.of(run_treatment(options, switch, make_operator=make_operator))
+    def carry_out() -> None:
         try:
-            write_results(result)
-        except ResultsError as error:
-            return Outcome(result, str(error))
-        return Outcome(result, "")
+            result = Result.of(run_treatment(options, switch, make_operator=make_operator))
+            ended.set_result(Outcome(result, _write(result)))
+        except BaseException as error:  # noqa: BLE001  # Raised where the future is looked at.
+            ended.set_exception(error)
 
     # A thread, because asyncio runs no loop where one is running already, as in a notebook.
-    executor = ThreadPoolExecutor(1, thread_name_prefix="cryoctl-run")
+    Thread(target=carry_out, name="cryoctl-run").start()
+    return ended
+
+
+def _write(result: Result) -> str:
+    """Write summary and report; return why they could not be, or nothing."""
     try:
-        return executor.submit(carry_out)
-    finally:
-        executor.shutdown(wait=False)
+        write_results(result)
+    except ResultsError as error:
+        return str(error)
+    return ""
 
 
 def wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:
@@ -60,7 +69,7 @@ def wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:
     interrupt: BaseException | None = None
     while True:
         try:
-            while wait([future], timeout=_LOOK_S).not_done:
+            while wait([future], timeout=LOOK_S).not_done:
                 pass
             break
         except BaseException as error:  # noqa: BLE001  # Raised below, when the probe is safe.
@@ -71,7 +80,12 @@ def wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:
     return future.result()
 
 
-def _refuse_real_device(opened: Opened) -> Operator:
+def operator_of_run(*, arm_and_start: bool) -> Callable[[Opened], Operator]:
+    """Return what makes the operator of a whole run; a real device has to be allowed."""
+    return automatic_operator if arm_and_start else _only_simulated
+
+
+def _only_simulated(opened: Opened) -> Operator:
     if opened.link is not None:
         raise AddressError(
             f"device {opened.description}: a real device is armed and started by hand, through "

@@ -17,6 +17,50 @@ TO_ARMED = ["CONNECTING", "IDLE", "SELF_TEST", "LEAK_TEST", "READY", "ARMED", "P
 FREEZE_AND_THAW = ["COOLING", "HOLD", "THAWING", "RELEASE"]
 
 
+@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.READY])
+def test_a_session_closed_before_any_treatment_has_ended_and_is_aborted(phase: Phase) -> None:
+    bench = Bench()
+    bench.run_to(phase)
+
+    refused = bench.ask(Request.CLOSE)
+
+    assert refused is None
+    assert bench.phase is Phase.DISCONNECTED
+    assert bench.controller.finished
+    assert bench.controller.verdict is Verdict.ABORTED
+
+
+def test_closing_after_a_treatment_keeps_its_verdict() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to_the_end()
+
+    assert bench.ask(Request.CLOSE) is None
+
+    assert bench.controller.verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("phase", "reason"),
+    [
+        (Phase.SAFE, "the probe is on its way to the safe state: wait for its end"),
+        (Phase.ARMED, "close is not possible in ARMED"),
+        (Phase.COOLING, "close is not possible in COOLING"),
+    ],
+)
+def test_nothing_is_closed_while_anything_is_on(phase: Phase, reason: str) -> None:
+    bench = Bench()
+    bench.run_to(Phase.COOLING if phase is Phase.SAFE else phase)
+    if phase is Phase.SAFE:
+        bench.ask(Request.STOP)
+
+    refused = bench.ask(Request.CLOSE)
+
+    assert refused is not None
+    assert refused.reason == reason
+    assert bench.phase is phase
+    assert not bench.controller.aborted
+
+
 def test_a_treatment_goes_through_its_phases_in_order() -> None:
     bench = automatic_bench(a_treatment(count=3))
 

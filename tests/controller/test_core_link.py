@@ -229,6 +229,23 @@ def test_after_a_link_came_back_the_next_treatment_is_possible() -> None:
     assert bench.controller.trips == []
 
 
+def test_a_probe_that_restarted_while_the_link_was_gone_has_nothing_to_clear() -> None:
+    bench = held_bench()
+    bench.device.silent = bench.device.deaf = True
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.run_to(Phase.FAULT)
+    bench.device.restart()
+    bench.device.silent = bench.device.deaf = False
+    bench.controller.on_link_back(bench.now_s)
+    bench.run_for(1.5)
+
+    refused = bench.ask(Request.ACKNOWLEDGE)
+
+    assert refused is None
+    assert bench.phase is Phase.IDLE
+    assert Op.CLEAR not in [op for _, op in bench.device.commands]
+
+
 def test_a_link_that_goes_while_connecting_ends_the_run() -> None:
     bench = Bench()
 

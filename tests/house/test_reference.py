@@ -157,6 +157,31 @@ def test_the_arguments_of_run_and_their_defaults_are_those_of_the_code() -> None
     assert list(told) == [parameter.name for parameter in parameters]
 
 
+def test_connect_differs_from_run_as_the_page_says_and_so_does_nothing_in_aio() -> None:
+    run = inspect.signature(cryoctl.run).parameters
+    connect = inspect.signature(cryoctl.connect).parameters
+
+    assert set(run) - set(connect) == {"arm_and_start"}
+    assert [name for name in connect if connect[name].default != run[name].default] == [
+        "device",
+        "speed",
+    ]
+    assert connect["speed"].default == 1.0
+    assert inspect.signature(cryoctl.aio.run).parameters == run
+    assert inspect.signature(cryoctl.aio.connect).parameters == connect
+
+
+def test_the_members_of_a_probe_are_all_explained_and_the_same_in_aio() -> None:
+    told = first_cells(page("python-api"), "| member of a probe | meaning |")
+
+    public, awaited = (
+        {name for kind in probe.__mro__ for name in vars(kind) if not name.startswith("_")}
+        for probe in (cryoctl.Probe, cryoctl.aio.Probe)
+    )
+    assert {name.split("(")[0] for name in told} == public
+    assert public == awaited
+
+
 def test_the_names_of_the_package_and_of_a_result_are_all_explained() -> None:
     names = first_cells(page("python-api"), "| name | what it is |")
     attributes = first_cells(page("python-api"), "| attribute | meaning |")
