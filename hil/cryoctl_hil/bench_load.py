@@ -80,7 +80,8 @@ def _watch(process: subprocess.Popen[str], duration_s: float) -> list[Usage]:
 
 
 def _usage(pid: int) -> Usage:
-    assert sys.platform != "win32"
+    if sys.platform == "win32":
+        raise NotImplementedError
     process = Path("/proc") / str(pid)
     # The name before the bracket may hold blanks.
     fields = (process / "stat").read_text("ascii", "replace").rpartition(")")[2].split()

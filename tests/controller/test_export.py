@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import resource
@@ -355,15 +356,16 @@ def test_a_place_that_is_no_folder_gives_one_message(
     assert capsys.readouterr().err == f"cryoctl: {target}: cannot be written: Not a directory\n"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
 def test_a_read_only_place_gives_one_message(
-    run_copy: Path, capsys: pytest.CaptureFixture[str]
+    run_copy: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run_copy.parent.chmod(0o555)
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "mkdir", refuse)  # For root, nothing is read-only.
 
     code = invoke(["export", str(run_copy), "--csv"])
 
-    run_copy.parent.chmod(0o755)
     target = run_copy.parent / "run-csv"
     assert code == 2
     assert capsys.readouterr().err == f"cryoctl: {target}: cannot be written: Permission denied\n"
