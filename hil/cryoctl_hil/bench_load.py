@@ -47,7 +47,7 @@ class Load(NamedTuple):
     def growth_mib_per_min(self) -> float:
         """Slope of the memory over the other nine tenths.
 
-        The recording's index explains 0.2: 20 entries a second, kept until the file is closed.
+        The packed index of the recording explains 0.03: 20 entries a second.
         """
         return (self.end_mib - self.settled_mib) / (0.9 * self.watched_s / 60.0)
 

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO, Protocol
 
-from cryoctl.core import Controller, Request
+from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
+from cryoctl.operator_requests import Request
 
 
 class Lines(Protocol):

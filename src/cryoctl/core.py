@@ -11,29 +11,26 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from cryoctl import phases
+from cryoctl import answers, operator_requests, phases
 from cryoctl.arming import ArmingView, Blocker, arm_blockers
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
-from cryoctl.cycle_table import MODES, Phase, PhaseMachine, Trigger
+from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
 from cryoctl.interlocks import Interlocks, TripNotice, command_failed
 from cryoctl.journal import Journal
 from cryoctl.measures import Measures
+from cryoctl.operator_requests import Request
 from cryoctl.permits import Refusal
-from cryoctl.provision import not_provided
 from cryoctl.records import Control, RecordSink
-from cryoctl.safing import SAFE_STATES, Safing, TripRecord, device_notice
+from cryoctl.safing import SAFE_STATES, Safing, TripRecord
 from cryoctl.sample import Sample, to_sample
 from cryoctl.storage import FINE
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import (
     TRIP_RULES,
-    Answer,
     DeviceState,
-    EventCode,
     HostMode,
     Op,
-    Result,
     SafeAction,
     ThawMode,
     Trip,
@@ -42,7 +39,7 @@ from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, VendorFrame
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.link_limits import STREAM_LIMITS, LinkLimits
-from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals, unpadded
+from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals
 from cryoctl_protocol.profile import Profile
 
 TICK_S: Final = 0.05
@@ -52,18 +49,14 @@ UNHEARD_STOP_S: Final = 1.0
 LEASE_TICKS: Final = 2
 """One lease every so many ticks: 10 Hz, from the same tick as control (SR-02)."""
 TICK_AGE_MAX_S: Final = 0.15  # SR-35
-CAUSE_GONE_S: Final = 1.0  # SR-27
 TICK_OFFSET_S: Final = 0.0005
 """Ticks stand this long after whole steps, so that in virtual time no sample and tick are ever due
 at the same instant and both shells take them in the same order."""
 _HALF_MS_PER_S: Final = 2000
 
 _MACHINE: Final = PhaseMachine()
-_QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
-_ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
-_FINISHED: Final = frozenset({Phase.DISCONNECTED, *_ENDED})
+_FINISHED: Final = frozenset({Phase.DISCONNECTED, *ENDED})
 _FREEZING: Final = frozenset({Phase.COOLING, Phase.HOLD})
-_BEFORE_GAS: Final = frozenset({Phase.SELF_TEST, Phase.LEAK_TEST, Phase.READY, Phase.ARMED})
 # Taken out of their classes once: in Python 3.11 getting a member takes as long as ten other steps.
 _FREEZE: Final = int(DeviceState.FREEZE)
 _OPEN: Final = SessionPhase.OPEN
@@ -77,19 +70,6 @@ def tick_time_s(count: int) -> float:
     keeps nanoseconds, is then the very same number.
     """
     return (count * round(TICK_S * _HALF_MS_PER_S) + 1) / _HALF_MS_PER_S
-
-
-class Request(StrEnum):
-    """What an operator can ask for."""
-
-    BEGIN = "begin"
-    PLACE = "place"
-    PLACED = "placed"
-    ARM = "arm"
-    START = "start"
-    STOP = "stop"
-    ACKNOWLEDGE = "acknowledge"
-    CLOSE = "close"
 
 
 class ShellInput(StrEnum):
@@ -131,12 +111,6 @@ class CycleState:
     cycle: int
 
 
-_MOVES: Final = {
-    Request.PLACE: Trigger.PLACE,
-    Request.PLACED: Trigger.PLACED,
-}
-
-
 class Controller:
     """Drives one treatment on one probe.
 
@@ -170,8 +144,10 @@ class Controller:
         self._storage = FINE
         self._tick_s: float | None = None
         self._ticks = 0
-        self._leak_tested_s: float | None = None
-        self._arm_asked_s = float("-inf")
+        self.leak_tested_s: float | None = None
+        """When this probe passed its leak test in this session."""
+        self.arm_asked_s = float("-inf")
+        """When the operator asked for ARM; START must follow soon."""
 
     # -- what anybody may look at ----------------------------------------------------------------
 
@@ -230,9 +206,13 @@ class Controller:
             return Verdict.PASS
         return Verdict.FAIL
 
+    def can(self, trigger: Trigger) -> bool:
+        """Return True if the table knows where ``trigger`` leads from here."""
+        return _MACHINE.knows(self.phase, trigger)
+
     def arm_blockers(self, now_s: float) -> list[Blocker]:
         """Return every reason why ARM is refused now; none hides another."""
-        hello, tested_s = self.session.hello, self._leak_tested_s
+        hello, tested_s = self.session.hello, self.leak_tested_s
         return arm_blockers(
             ArmingView(
                 treatment=self.treatment,
@@ -253,7 +233,7 @@ class Controller:
         self._note(ShellInput.CONNECT, now_s)
         self.fire(Trigger.CONNECT, now_s)
         self.measures.sample_s = None
-        self._begin_session(now_s)
+        self.begin_session(now_s)
 
     def on_body(self, body: bytes, now_s: float) -> None:
         """Take one frame off the link: interlocks first, then everything else."""
@@ -268,13 +248,13 @@ class Controller:
         elif isinstance(message, VendorFrame):
             self._sink.vendor(message.message_id, message.payload, now_s)
         elif isinstance(message, Ack):
-            self._on_ack(message, now_s)
+            answers.on_ack(self, message, now_s)
         elif isinstance(message, Done):
-            self._on_done(message, now_s)
+            answers.on_done(self, message, now_s)
         elif isinstance(message, Event):
-            self._on_event(message, now_s)
+            answers.on_event(self, message, now_s)
         elif isinstance(message, Hello):
-            self._on_hello(message, now_s)
+            answers.on_hello(self, message, now_s)
         else:
             assert isinstance(message, CommandFailed)
 
@@ -287,7 +267,7 @@ class Controller:
     def on_link_gone(self, reason: str, now_s: float) -> None:
         """Note that the link itself is gone; the probe's own lease makes it safe."""
         self._note(ShellInput.LINK_GONE, now_s, why=reason)
-        if self.phase in _QUIET:
+        if self.phase in QUIET:
             self.fail(f"the link is gone: {reason}", now_s, link=True)
         else:
             self._give_up_commands(now_s)
@@ -296,7 +276,7 @@ class Controller:
     def on_link_back(self, now_s: float) -> None:
         """Take note that the link is there again: a new session, and nothing of the old one."""
         self._note(ShellInput.LINK_BACK, now_s)
-        self._begin_session(now_s)
+        self.begin_session(now_s)
 
     def give_up(self, why: str, now_s: float, *, link: bool = False) -> None:
         """End a run that whoever drives it cannot or will not go on with."""
@@ -316,7 +296,7 @@ class Controller:
 
     def request(self, request: Request, now_s: float) -> Refusal | None:
         """Do what an operator asks, or say why not."""
-        refusal = self._do(request, now_s)
+        refusal = operator_requests.do(self, request, now_s)
         self.journal.log(
             "operator",
             now_s,
@@ -392,7 +372,7 @@ class Controller:
 
     def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:
         """Follow a probe that made itself safe, should its event have been lost."""
-        if self.phase in (Phase.IDLE, *_QUIET):
+        if self.phase in (Phase.IDLE, *QUIET):
             return  # It held a trip before we came; ARM is blocked until it is cleared.
         trip = Trip(sample.trip) if sample.trip else Trip.OPERATOR_STOP
         self.trip(TripNotice(trip, 0.0, 0.0, ""), now_s, layer="device")
@@ -408,7 +388,7 @@ class Controller:
 
     def _check_age(self, now_s: float) -> None:
         sample_s = self.measures.sample_s
-        if sample_s is None or self.phase in _QUIET:
+        if sample_s is None or self.phase in QUIET:
             return
         age_s = now_s - sample_s
         if age_s > self.settings.link.stale_s and not self.desk.stale:
@@ -416,187 +396,6 @@ class Controller:
             self.journal.alarm("LINK_STALE", now_s, age_s=round(age_s, 3))
         if age_s > self.settings.link.lost_s:
             self.trip(TripNotice(Trip.LINK, age_s, self.settings.link.lost_s, "s"), now_s)
-
-    # -- answers and events ----------------------------------------------------------------------
-
-    def _on_hello(self, hello: Hello, now_s: float) -> None:
-        self.journal.log(
-            "hello",
-            now_s,
-            device=unpadded(hello.device_id),
-            firmware=unpadded(hello.firmware_id),
-            profile=unpadded(hello.profile_id),
-            boot_id=hello.boot_id,
-            owned=hello.owned,
-            not_provided=[
-                missing.name for missing in not_provided(hello.capabilities, hello.sensors)
-            ],
-        )
-        if self.session.phase is SessionPhase.TELEMETRY_ONLY:
-            self.fail(self.session.mismatch, now_s, link=True)
-        if hello.host_nonce == 0 and self.phase not in _QUIET:
-            # The probe says that it has just started: nothing it was told still holds.
-            self.trip(TripNotice(Trip.DEVICE_RESTART, 0.0, 0.0, ""), now_s)
-            if self.session.phase is _OPEN:
-                self._begin_session(now_s)  # It obeys nothing of the old one, STOP included.
-
-    def _on_ack(self, ack: Ack, now_s: float) -> None:
-        op, answer = Op(ack.op), Answer(ack.answer)
-        self.journal.log("answer", now_s, op=op.name, counter=ack.counter, answer=answer.name)
-        if op is Op.STOP:
-            return
-        if answer is not Answer.ACCEPTED:
-            if self.phase in _BEFORE_GAS:
-                self.fail(f"the probe refused {op.name}: {answer.name}", now_s)
-            elif op is not Op.CLEAR:
-                self.trip(command_failed(f"{op.name} refused: {answer.name}"), now_s)
-            return
-        if op is Op.ARM and self.phase is Phase.READY:
-            self.fire(Trigger.ARM, now_s)
-        elif op is Op.START and self.phase is Phase.ARMED:
-            phases.begin_prewarm(self, now_s)
-        elif op is Op.CLEAR and self.phase is Phase.FAULT:
-            self.fire(Trigger.ACKNOWLEDGE, now_s)
-        elif op is Op.END and self.phase is Phase.RELEASE:
-            self.fire(Trigger.FINISH, now_s)
-
-    def _on_done(self, done: Done, now_s: float) -> None:
-        op, result = Op(done.op), Result(done.result)
-        self.journal.log(
-            "done", now_s, op=op.name, counter=done.counter, result=result.name, detail=done.detail
-        )
-        testing = self.phase in (Phase.SELF_TEST, Phase.LEAK_TEST)  # Else a trip has ended it.
-        if op in (Op.SELF_TEST, Op.LEAK_TEST) and testing and result is not Result.OK:
-            detail = f" (pressure fell {done.detail} mbar)" if op is Op.LEAK_TEST else ""
-            self.fail(f"{op.name} failed{detail}: do not use this probe", now_s)
-        elif op is Op.SELF_TEST and self.phase is Phase.SELF_TEST:
-            self.fire(Trigger.PASSED, now_s)
-            self.plan_command(Op.LEAK_TEST, now_s)
-        elif op is Op.LEAK_TEST and self.phase is Phase.LEAK_TEST:
-            self._leak_tested_s = now_s
-            self.fire(Trigger.PASSED, now_s)
-        elif op is Op.PREWARM and self.phase is Phase.PREWARM:
-            if result is Result.OK:
-                phases.begin_freeze(self, Trigger.WARMED, now_s)
-            else:
-                self.trip(command_failed(f"{op.name} ended: {result.name}"), now_s)
-
-    def _on_event(self, event: Event, now_s: float) -> None:
-        code = EventCode(event.code)
-        self.journal.log(
-            "device",
-            now_s,
-            event=code.name,
-            state=DeviceState(event.state).name,
-            trip=Trip(event.trip).name,
-            value=event.value,
-            limit=event.limit,
-            device_ms=event.device_ms,
-        )
-        if code is EventCode.TRIP:
-            trip = Trip(event.trip) if event.trip else Trip.INTERNAL
-            self.trip(device_notice(trip, event.value, event.limit), now_s, layer="device")
-
-    # -- operator --------------------------------------------------------------------------------
-
-    def _do(self, request: Request, now_s: float) -> Refusal | None:
-        if request is Request.STOP:
-            if self.phase in _QUIET:
-                self.aborted = True
-                self.fail("stopped before a session with the device was open", now_s)
-            if not _MACHINE.knows(self.phase, Trigger.TRIP) or self.failure:
-                return None  # Nothing runs; STOP is never an error.
-            self.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
-            return None
-        if request is Request.BEGIN:
-            return self._begin(now_s)
-        if request is Request.ARM:
-            return self._arm(now_s)
-        if request is Request.START:
-            return self._start(now_s)
-        if request is Request.ACKNOWLEDGE:
-            return self._acknowledge(now_s)
-        if request is Request.CLOSE:
-            return self._close(now_s)
-        return self._move(_MOVES[request], now_s)
-
-    def _close(self, now_s: float) -> Refusal | None:
-        if self.phase is Phase.SAFE:
-            return Refusal("the probe is on its way to the safe state: wait for its end")
-        refusal = self._move(Trigger.CLOSE, now_s)
-        if refusal is None:
-            self.aborted = not self.cycles and not self.trips
-        return refusal
-
-    def _move(self, trigger: Trigger, now_s: float) -> Refusal | None:
-        if not _MACHINE.knows(self.phase, trigger):
-            return Refusal(f"{trigger} is not possible in {self.phase}")
-        self.fire(trigger, now_s)
-        return None
-
-    def _begin(self, now_s: float) -> Refusal | None:
-        refusal = self._other_profile() or self.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
-        refusal = refusal or self._move(Trigger.BEGIN, now_s)
-        if refusal is None:
-            # A placement of its own: what was measured and what tripped before is another's.
-            self.cycles = []
-            self.safing = Safing()
-            self.state = CycleState(self.phase, now_s, 0)
-            self.plan_command(Op.SELF_TEST, now_s)
-        return refusal
-
-    def _other_profile(self) -> Refusal | None:
-        """Return what the gate would only refuse, in words that say which probe is wanted."""
-        hello = self.session.hello
-        if hello is None or hello.profile_hash == self.profile.hash32:
-            return None
-        return Refusal(
-            f"the probe's profile is {unpadded(hello.profile_id)} ({hello.profile_hash:08x}), the "
-            f"treatment's {self.profile.probe.id} ({self.profile.hash32:08x}): use the treatment "
-            "of this probe, or the same version on both sides (SR-28)"
-        )
-
-    def _arm(self, now_s: float) -> Refusal | None:
-        blockers = self.arm_blockers(now_s)
-        if blockers:
-            return Refusal("; ".join(f"{b.id}: {b.text}" for b in blockers))
-        refusal = self._ask(Phase.READY, Op.ARM, now_s)
-        if refusal is None:
-            self._arm_asked_s = now_s
-        return refusal
-
-    def _start(self, now_s: float) -> Refusal | None:
-        # From one act of the operator to the other, however long the probe took to answer.
-        if now_s - self._arm_asked_s > phases.START_WITHIN_S:
-            return Refusal(f"START must follow ARM within {phases.START_WITHIN_S:g} s (SR-26)")
-        return self._ask(Phase.ARMED, Op.START, now_s)
-
-    def _ask(self, phase: Phase, op: Op, now_s: float) -> Refusal | None:
-        if self.phase is not phase:
-            return Refusal(f"{op.name} is not possible in {self.phase}")
-        if not self.desk.idle:
-            return Refusal("the probe has not answered the last command yet")
-        refusal = self.desk.gate(op, phase)
-        if refusal is None:
-            self.plan_command(op, now_s)
-        return refusal
-
-    def _acknowledge(self, now_s: float) -> Refusal | None:
-        if self.phase not in _ENDED:
-            return Refusal(f"nothing to acknowledge in {self.phase}")
-        if self.phase is Phase.FAULT:
-            if now_s - self.safing.cause_seen_s < CAUSE_GONE_S:
-                return Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
-            if not self._probe_is_idle():
-                return self._ask(Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
-        self.fire(Trigger.ACKNOWLEDGE, now_s)
-        return None
-
-    def _probe_is_idle(self) -> bool:
-        """Return True if the probe holds no trip to be cleared, as after a restart."""
-        if self.session.phase is not _OPEN or self.desk.stale or self.sample is None:
-            return False
-        return self.sample.state == DeviceState.IDLE
 
     # -- what the phases may do ------------------------------------------------------------------
 
@@ -613,7 +412,9 @@ class Controller:
         self._flush(now_s)
         phases.step(self, now_s)
 
-    def _begin_session(self, now_s: float) -> None:
+    def begin_session(self, now_s: float) -> None:
+        """Greet the probe anew; what was tested and commanded before is another session's."""
+        self.leak_tested_s = None
         self._give_up_commands(now_s)
         self.session.open(now_s)
 
@@ -651,6 +452,12 @@ class Controller:
         self.desk.plan(command, now_s)
         self._flush(now_s)
 
+    def begin_placement(self, now_s: float) -> None:
+        """Forget what was measured and what tripped: it is another placement's."""
+        self.cycles = []
+        self.safing = Safing()
+        self.state = CycleState(self.phase, now_s, 0)
+
     def begin_cycle(self, record: CycleRecord) -> None:
         """Open the next freeze/thaw cycle."""
         self.cycles.append(record)
@@ -677,7 +484,7 @@ class Controller:
                 self._log_trip(notice, layer, now_s)
                 self.safing.repeat_stop(self.session, now_s)
             return
-        if not _MACHINE.knows(self.phase, Trigger.TRIP):
+        if not self.can(Trigger.TRIP):
             return
         self.safing.begin(notice, layer, self.phase, now_s)
         self._log_trip(notice, layer, now_s)
@@ -711,7 +518,7 @@ class Controller:
         self.link_failure = link
         self.desk.drop()
         self.journal.log("failed", now_s, why=why)
-        if self.phase not in (*_QUIET, Phase.IDLE):  # Else the probe may be at another's command.
+        if self.phase not in (*QUIET, Phase.IDLE):  # Else the probe may be at another's command.
             self.session.stop(SafeAction.THAW, Trip.OPERATOR_STOP)
 
     def _note(self, told: ShellInput, now_s: float, **data: Any) -> None:

@@ -36,6 +36,12 @@ class Phase(StrEnum):
     FAULT = "FAULT"
 
 
+QUIET: Final = frozenset({Phase.DISCONNECTED, Phase.CONNECTING})
+"""No session with a probe is open yet, or any more."""
+ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
+"""A treatment is over."""
+
+
 class Trigger(StrEnum):
     """What makes a session move on."""
 

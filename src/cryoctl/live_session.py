@@ -13,8 +13,9 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-from cryoctl.core import Controller, Request
+from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
+from cryoctl.operator_requests import Request
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.codes import TRIP_RULES
 from cryoctl_protocol.peer import FaultPort, Opened

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from cryoctl.core import TICK_S, Controller, Request, tick_time_s
+from cryoctl.core import TICK_S, Controller, tick_time_s
+from cryoctl.operator_requests import Request
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import SyncPeer
 

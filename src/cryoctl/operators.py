@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryoctl.core import Controller, Request
+from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
+from cryoctl.operator_requests import Request
 
 BLOCKED_S: Final = 5.0
 """A simulated operator waits this long for reasons against ARM to clear by themselves."""

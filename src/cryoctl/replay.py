@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryoctl import __version__
-from cryoctl.core import Controller, Request, Settings, ShellInput
+from cryoctl.core import Controller, Settings, ShellInput
+from cryoctl.operator_requests import Request
 from cryoctl.recorder import (
     CONTROL,
     EVENTS,

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.operator_requests import Request
 from cryoctl_protocol.codes import HostMode, Op, Result, Sensor, ThawMode
 from tests.support.bench import Bench, a_device, automatic_bench
 from tests.support.builders import a_treatment

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.operator_requests import Request
 from cryoctl.storage import FINE, not_kept, with_room
 from cryoctl_protocol.auth import session_keys
 from cryoctl_protocol.codec import SCHEMA_HASH

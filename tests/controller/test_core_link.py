@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.operator_requests import Request
 from cryoctl_protocol.codes import Op, Trip
 from cryoctl_protocol.framing import build
 from cryoctl_protocol.link_limits import LinkLimits

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from cryoctl.core import Controller, Request
+from cryoctl.core import Controller
 from cryoctl.lockstep import LockStep
+from cryoctl.operator_requests import Request
 from cryoctl.operators import AutomaticOperator
 from cryoctl_protocol.codes import Answer, Op, Trip
 from tests.support.bench import Bench, NoOperator, automatic_bench, settings

@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.operator_requests import Request
 from cryoctl_protocol.codes import HostMode, Op, SafeAction, Trip
 from cryoctl_protocol.messages import Command, Lease, Stop
 from tests.support.bench import Bench, automatic_bench

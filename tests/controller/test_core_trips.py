@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl.interlocks import TripNotice
+from cryoctl.operator_requests import Request
 from cryoctl_protocol.codes import TRIP_RULES, Answer, Op, SafeAction, Sensor, Trip
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import Stop

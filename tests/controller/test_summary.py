@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from cryoctl.core import Controller, Request
+from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import CycleRecord, Verdict
 from cryoctl.interlocks import TripNotice
+from cryoctl.operator_requests import Request
 from cryoctl.safing import TripRecord
 from cryoctl.summary import (
     CycleSummary,

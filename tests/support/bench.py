@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from cryoctl.core import Controller, Request, Settings
+from cryoctl.core import Controller, Settings
 from cryoctl.cycle_table import Phase
 from cryoctl.lockstep import LockStep, Operator
+from cryoctl.operator_requests import Request
 from cryoctl.operators import AutomaticOperator
 from cryoctl.permits import Refusal
 from cryoctl.treatment import Treatment

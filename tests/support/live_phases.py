@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryoctl.core import Request
 from cryoctl.cycle_table import Phase
+from cryoctl.operator_requests import Request
 from tests.support.bench import Bench
 from tests.support.builders import a_treatment
 

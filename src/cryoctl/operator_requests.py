@@ -1,0 +1,145 @@
+"""What an operator can ask for, and what becomes of it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from cryoctl import phases
+from cryoctl.cycle_table import ENDED, QUIET, Phase, Trigger
+from cryoctl.interlocks import TripNotice
+from cryoctl.permits import Refusal
+from cryoctl_protocol.codes import DeviceState, Op, Trip
+from cryoctl_protocol.host_session import Phase as SessionPhase
+from cryoctl_protocol.messages import unpadded
+
+if TYPE_CHECKING:
+    from cryoctl.core import Controller
+
+CAUSE_GONE_S: Final = 1.0  # SR-27
+
+
+class Request(StrEnum):
+    """What an operator can ask for."""
+
+    BEGIN = "begin"
+    PLACE = "place"
+    PLACED = "placed"
+    ARM = "arm"
+    START = "start"
+    STOP = "stop"
+    ACKNOWLEDGE = "acknowledge"
+    CLOSE = "close"
+
+
+_MOVES: Final = {
+    Request.PLACE: Trigger.PLACE,
+    Request.PLACED: Trigger.PLACED,
+}
+
+
+def do(c: Controller, request: Request, now_s: float) -> Refusal | None:
+    """Do what an operator asks, or say why not."""
+    if request is Request.STOP:
+        if c.phase in QUIET:
+            c.aborted = True
+            c.fail("stopped before a session with the device was open", now_s)
+        if not c.can(Trigger.TRIP) or c.failure:
+            return None  # Nothing runs; STOP is never an error.
+        c.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
+        return None
+    if request is Request.BEGIN:
+        return _begin(c, now_s)
+    if request is Request.ARM:
+        return _arm(c, now_s)
+    if request is Request.START:
+        return _start(c, now_s)
+    if request is Request.ACKNOWLEDGE:
+        return _acknowledge(c, now_s)
+    if request is Request.CLOSE:
+        return _close(c, now_s)
+    return _move(c, _MOVES[request], now_s)
+
+
+def _close(c: Controller, now_s: float) -> Refusal | None:
+    if c.phase is Phase.SAFE:
+        return Refusal("the probe is on its way to the safe state: wait for its end")
+    refusal = _move(c, Trigger.CLOSE, now_s)
+    if refusal is None:
+        c.aborted = not c.cycles and not c.trips
+    return refusal
+
+
+def _move(c: Controller, trigger: Trigger, now_s: float) -> Refusal | None:
+    if not c.can(trigger):
+        return Refusal(f"{trigger} is not possible in {c.phase}")
+    c.fire(trigger, now_s)
+    return None
+
+
+def _begin(c: Controller, now_s: float) -> Refusal | None:
+    refusal = _other_profile(c) or c.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
+    refusal = refusal or _move(c, Trigger.BEGIN, now_s)
+    if refusal is None:
+        c.begin_placement(now_s)
+        c.plan_command(Op.SELF_TEST, now_s)
+    return refusal
+
+
+def _other_profile(c: Controller) -> Refusal | None:
+    """Return what the gate would only refuse, in words that say which probe is wanted."""
+    hello = c.session.hello
+    if hello is None or hello.profile_hash == c.profile.hash32:
+        return None
+    return Refusal(
+        f"the probe's profile is {unpadded(hello.profile_id)} ({hello.profile_hash:08x}), the "
+        f"treatment's {c.profile.probe.id} ({c.profile.hash32:08x}): use the treatment "
+        "of this probe, or the same version on both sides (SR-28)"
+    )
+
+
+def _arm(c: Controller, now_s: float) -> Refusal | None:
+    blockers = c.arm_blockers(now_s)
+    if blockers:
+        return Refusal("; ".join(f"{b.id}: {b.text}" for b in blockers))
+    refusal = _ask(c, Phase.READY, Op.ARM, now_s)
+    if refusal is None:
+        c.arm_asked_s = now_s
+    return refusal
+
+
+def _start(c: Controller, now_s: float) -> Refusal | None:
+    # From one act of the operator to the other, however long the probe took to answer.
+    if now_s - c.arm_asked_s > phases.START_WITHIN_S:
+        return Refusal(f"START must follow ARM within {phases.START_WITHIN_S:g} s (SR-26)")
+    return _ask(c, Phase.ARMED, Op.START, now_s)
+
+
+def _ask(c: Controller, phase: Phase, op: Op, now_s: float) -> Refusal | None:
+    if c.phase is not phase:
+        return Refusal(f"{op.name} is not possible in {c.phase}")
+    if not c.desk.idle:
+        return Refusal("the probe has not answered the last command yet")
+    refusal = c.desk.gate(op, phase)
+    if refusal is None:
+        c.plan_command(op, now_s)
+    return refusal
+
+
+def _acknowledge(c: Controller, now_s: float) -> Refusal | None:
+    if c.phase not in ENDED:
+        return Refusal(f"nothing to acknowledge in {c.phase}")
+    if c.phase is Phase.FAULT:
+        if now_s - c.safing.cause_seen_s < CAUSE_GONE_S:
+            return Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
+        if not _probe_is_idle(c):
+            return _ask(c, Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
+    c.fire(Trigger.ACKNOWLEDGE, now_s)
+    return None
+
+
+def _probe_is_idle(c: Controller) -> bool:
+    """Return True if the probe holds no trip to be cleared, as after a restart."""
+    if c.session.phase is not SessionPhase.OPEN or c.desk.stale or c.sample is None:
+        return False
+    return c.sample.state == DeviceState.IDLE
