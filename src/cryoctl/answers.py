@@ -33,6 +33,13 @@ def on_hello(c: Controller, hello: Hello, now_s: float) -> None:
     )
     if c.session.phase is SessionPhase.TELEMETRY_ONLY:
         c.fail(c.session.mismatch, now_s, link=True)
+    c.device_id = c.device_id or hello.device_id
+    if hello.device_id != c.device_id and not c.failure:
+        # What happened to the first one nobody knows; this one must not answer for it.
+        c.journal.alarm("SAFE_NOT_CONFIRMED", now_s)
+        first, other = unpadded(c.device_id), unpadded(hello.device_id)
+        c.fail(f"another probe is on the line: {other}, not {first}", now_s, link=True)
+        return
     if hello.host_nonce == 0 and c.phase not in QUIET:
         # The probe says that it has just started: nothing it was told still holds.
         c.trip(TripNotice(Trip.DEVICE_RESTART, 0.0, 0.0, ""), now_s)

@@ -10,7 +10,7 @@ from cryoctl.recording import load_recording, recover_recording
 
 
 @click.command()
-@click.argument("recording", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("recording", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New file; default: -recovered beside it."
 )

@@ -22,7 +22,7 @@ from cryoctl.measures import Measures
 from cryoctl.operator_requests import Request
 from cryoctl.permits import Refusal
 from cryoctl.records import Control, RecordSink
-from cryoctl.safing import SAFE_STATES, Safing, TripRecord
+from cryoctl.safing import SAFE_STATES, Safing, TripRecord, shows_safe_state
 from cryoctl.sample import Sample, to_sample
 from cryoctl.storage import FINE
 from cryoctl.treatment import Treatment
@@ -56,6 +56,8 @@ _HALF_MS_PER_S: Final = 2000
 
 _MACHINE: Final = PhaseMachine()
 _FINISHED: Final = frozenset({Phase.DISCONNECTED, *ENDED})
+_LINK_LOSS: Final = frozenset({Trip.LINK, Trip.DEVICE_RESTART})
+"""Of no consequence once a treatment is complete: nothing is on, and the next one begins anew."""
 _FREEZING: Final = frozenset({Phase.COOLING, Phase.HOLD})
 # Taken out of their classes once: in Python 3.11 getting a member takes as long as ten other steps.
 _FREEZE: Final = int(DeviceState.FREEZE)
@@ -146,6 +148,8 @@ class Controller:
         self._ticks = 0
         self.leak_tested_s: float | None = None
         """When this probe passed its leak test in this session."""
+        self.device_id = b""
+        """Of the probe that the controller has met first."""
         self.arm_asked_s = float("-inf")
         """When the operator asked for ARM; START must follow soon."""
 
@@ -188,7 +192,7 @@ class Controller:
         The needle may still be frozen in; what heats it stops when the leases do.
         """
         if self.finished:
-            return True
+            return self.safing.unsafe_since_s is None or self._shows_safe_state()
         return self.safing.confirmed and self.interlocks.valve_is_proved
 
     @property
@@ -484,7 +488,7 @@ class Controller:
                 self._log_trip(notice, layer, now_s)
                 self.safing.repeat_stop(self.session, now_s)
             return
-        if not self.can(Trigger.TRIP):
+        if not self.can(Trigger.TRIP) or self._is_settled(notice.trip):
             return
         self.safing.begin(notice, layer, self.phase, now_s)
         self._log_trip(notice, layer, now_s)
@@ -495,6 +499,23 @@ class Controller:
         self.measures.begin_thaw()
         self.fire(Trigger.TRIP, now_s)
         self.safing.repeat_stop(self.session, now_s)
+
+    def _is_settled(self, trip: Trip) -> bool:
+        """Return True for a trip after a treatment's end that there is nothing to do about."""
+        if self.phase is Phase.FAULT:
+            return not self._shows_gas()  # It is known, and nothing is on.
+        return self.phase is Phase.COMPLETE and trip in _LINK_LOSS
+
+    def _shows_gas(self) -> bool:
+        """Return True if telemetry that can be relied on shows the way of the gas open."""
+        sample = self.sample
+        if sample is None or self.desk.stale:
+            return False
+        return sample.valve > 0.0 or sample.shutoff_open > 0
+
+    def _shows_safe_state(self) -> bool:
+        sample = self.sample
+        return sample is not None and not self.desk.stale and shows_safe_state(sample)
 
     def _log_trip(self, notice: TripNotice, layer: str, now_s: float) -> None:
         self.journal.log(

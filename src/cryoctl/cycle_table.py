@@ -102,7 +102,7 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(_P.SAFE,         _T.MADE_SAFE,   _P.FAULT),
     Row(_P.FAULT,        _T.ACKNOWLEDGE, _P.IDLE),
     *(Row(phase, _T.TRIP, _P.SAFE)
-      for phase in _P if phase not in (_P.DISCONNECTED, _P.SAFE, _P.FAULT, _P.COMPLETE)),
+      for phase in _P if phase not in (_P.DISCONNECTED, _P.SAFE)),
     *(Row(phase, _T.CLOSE, _P.DISCONNECTED)
       for phase in (_P.CONNECTING, _P.IDLE, _P.READY, _P.COMPLETE, _P.SAFE, _P.FAULT)),
 )

@@ -93,7 +93,7 @@ class ProbeView:
             return False
         if until is None and self.phase in _NOT_STARTED:
             raise ProbeError(f"no treatment runs in {self.phase}: arm and start one first")
-        if timeout_s is not None and self._session.ticked_s - started_s > timeout_s:
+        if timeout_s is not None and not self._session.ticked_s - started_s <= timeout_s:
             raise TimeoutError(f"still {self.phase} after {timeout_s:g} s")
         return True
 
@@ -249,6 +249,8 @@ def connect(
 
 def start_session(options: RunOptions) -> tuple[LiveSession, Future[Outcome], StopSwitch]:
     """Begin a session in a thread of its own."""
+    if options.speed is None:
+        raise ValueError("speed None: a live session keeps a speed; give a number")
     switch = StopSwitch()
     session = LiveSession(switch)
     # A machine that is busy for a moment is no reason to end a session.

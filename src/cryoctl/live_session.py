@@ -110,7 +110,7 @@ class LiveSession:
 
     def stop(self) -> Future[None]:
         """Stop; done when the safe state has been seen and the valve has proved to be shut."""
-        return self._ask(Request.STOP, lambda controller: controller.made_safe)
+        return self._ask(Request.STOP, _made_safe)
 
     def acknowledge(self) -> Future[None]:
         """Acknowledge the end of a treatment or a trip; done when another may begin."""
@@ -138,6 +138,8 @@ class LiveSession:
         def inject(_controller: Controller, _now_s: float) -> None:
             if self._faults is None:
                 raise ProbeError("this device takes no faults from here; sim: does")
+            if not isinstance(fault, str):
+                raise ValueError(f"fault {fault!r}: expected a text such as 'tc_open@0s'")  # noqa: TRY004
             self._faults.inject(fault)
 
         return self._wish(inject, lambda _: True)
@@ -182,7 +184,7 @@ def _begin(wish: _Wish, controller: Controller, now_s: float) -> bool:
         return False
     try:
         wish.do(controller, now_s)
-    except (ProbeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  # The caller's mistake, whatever it is.
         wish.done.set_exception(error)
         return False
     return True
@@ -193,11 +195,17 @@ def _is_over(wish: _Wish, controller: Controller) -> bool:
     try:
         if not wish.until(controller):
             return False
-    except ProbeError as error:
+    except Exception as error:  # noqa: BLE001  # The control loop goes on.
         wish.done.set_exception(error)
     else:
         wish.done.set_result(None)
     return True
+
+
+def _made_safe(controller: Controller) -> bool:
+    if controller.phase is Phase.FAULT and not controller.made_safe:
+        raise ProbeError("STOP was sent, but no telemetry shows that the probe is safe")
+    return controller.made_safe
 
 
 def _cleared(controller: Controller) -> bool:

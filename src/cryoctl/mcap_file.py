@@ -7,6 +7,7 @@ time and hardly any memory in a day of chunks of 50 ms. Its readers are the judg
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 from collections.abc import Mapping
@@ -79,6 +80,7 @@ class McapFile:
     def add_metadata(self, name: str, values: Mapping[str, str]) -> None:
         """Write a metadata record, behind all messages so far."""
         self._end_chunk()
+        self._contents.update(metadata_bytes(values))
         data = _record(Metadata(name=name, metadata=dict(values)))
         index = MetadataIndex(offset=self._offset, length=len(data), name=name)
         self._metadata_indexes.append(_record(index))
@@ -122,10 +124,12 @@ class McapFile:
         self._end_chunk()
         self._stream.flush()
 
-    def seal(self) -> str:
-        """End the present chunk; return the SHA-256 over the contents of all chunks so far."""
+    def seal(self, ending: Mapping[str, str]) -> str:
+        """Return the SHA-256 over all metadata and messages so far, and ``ending`` after them."""
         self._end_chunk()
-        return self._contents.hexdigest()
+        contents = self._contents.copy()
+        contents.update(metadata_bytes(ending))
+        return contents.hexdigest()
 
     def finish(self) -> None:
         """Write the index with which other programs find their way; the stream stays open."""
@@ -204,6 +208,11 @@ class McapFile:
     def _write(self, data: bytes) -> None:
         self._stream.write(data)
         self._offset += len(data)
+
+
+def metadata_bytes(values: Mapping[str, str]) -> bytes:
+    """Return what of a metadata record goes into the seal."""
+    return json.dumps(values, sort_keys=True).encode()
 
 
 def _record(record: McapRecord) -> bytes:

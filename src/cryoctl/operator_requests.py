@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from cryoctl import phases
-from cryoctl.cycle_table import ENDED, QUIET, Phase, Trigger
+from cryoctl.cycle_table import ENDED, Phase, Trigger
 from cryoctl.interlocks import TripNotice
 from cryoctl.permits import Refusal
 from cryoctl_protocol.codes import DeviceState, Op, Trip
@@ -41,12 +41,14 @@ _MOVES: Final = {
 def do(c: Controller, request: Request, now_s: float) -> Refusal | None:
     """Do what an operator asks, or say why not."""
     if request is Request.STOP:
-        if c.phase in QUIET:
+        if c.phase is Phase.CONNECTING:
             c.aborted = True
             c.fail("stopped before a session with the device was open", now_s)
         if not c.can(Trigger.TRIP) or c.failure:
             return None  # Nothing runs; STOP is never an error.
         c.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
+        if c.phase is Phase.FAULT:
+            c.safing.repeat_stop(c.session, now_s)  # Nothing new, but nobody asks for it in vain.
         return None
     if request is Request.BEGIN:
         return _begin(c, now_s)
@@ -109,6 +111,8 @@ def _arm(c: Controller, now_s: float) -> Refusal | None:
 
 
 def _start(c: Controller, now_s: float) -> Refusal | None:
+    if c.phase is not Phase.ARMED:
+        return Refusal(f"START is not possible in {c.phase}")
     # From one act of the operator to the other, however long the probe took to answer.
     if now_s - c.arm_asked_s > phases.START_WITHIN_S:
         return Refusal(f"START must follow ARM within {phases.START_WITHIN_S:g} s (SR-26)")

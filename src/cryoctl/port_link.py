@@ -163,6 +163,7 @@ class PortLink:
         self._partial = b""
         """The rest of a frame of which some bytes are out already."""
         self._unsent: deque[bytes] = deque()
+        self._unsent_stop = b""
         self._lost = ""
         self._started_s: float | None = None
         self._heard = False
@@ -187,13 +188,22 @@ class PortLink:
         self._check()
 
     def _queue(self, wire: bytes, *, is_stop: bool) -> None:
+        if is_stop:
+            self._unsent_stop = wire  # The newest says it all, and nothing may push it out.
+            return
         if len(self._unsent) >= UNSENT_MAX:
             self._unsent.popleft()
             self.dropped_frames += 1
-        if is_stop:
-            self._unsent.appendleft(wire)
-        else:
-            self._unsent.append(wire)
+        self._unsent.append(wire)
+
+    def _next_unsent(self) -> bytes:
+        """Return what is to go out next: the rest of a frame begun, STOP, then the oldest."""
+        if self._partial:
+            return self._partial
+        if self._unsent_stop:
+            stop, self._unsent_stop = self._unsent_stop, b""
+            return stop
+        return self._unsent.popleft() if self._unsent else b""
 
     async def receive(self) -> Frame:
         """Wait for the next frame; raises LinkError when the port is gone."""
@@ -242,8 +252,7 @@ class PortLink:
         if self._lost or self._started_s is None:
             return
         try:
-            while self._partial or self._unsent:
-                data = self._partial or self._unsent.popleft()
+            while data := self._next_unsent():
                 sent = self._port.write(data)
                 self._partial = data[sent:]
                 if self._partial:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, BinaryIO, Final
 
 from cryoctl import __version__
@@ -34,7 +35,7 @@ RUN_RECORD: Final = "run"
 SUMMARY_RECORD: Final = "summary"
 """Metadata at the end: the summary object and what the recorder has to say of itself."""
 CONTENTS: Final = "contents_sha256"
-"""In the summary record: hash over all messages, as they stand in the file."""
+"""In the summary record: hash over all metadata and messages, as they stand in the file."""
 FORMAT: Final = "1"
 """Version of what this module writes; topics and fields describe themselves."""
 
@@ -172,7 +173,7 @@ class Recorder:
                 "vendor_rejected": str(self.vendor_rejected),
             }
             try:
-                values[CONTENTS] = self._file.seal()
+                values[CONTENTS] = self._file.seal(values)
                 self._file.add_metadata(SUMMARY_RECORD, values)
                 self._file.finish()
             except _FAILURES as error:
@@ -249,7 +250,9 @@ class Recorder:
             self._fail(error)
 
     def _look_for_room(self) -> None:
-        if self._free_bytes is not None:
+        if self._free_bytes is None:
+            return
+        with suppress(OSError):  # A folder that was moved: what is written still gets there.
             self.storage = with_room(self._free_bytes(), self.storage)
 
     def _fail(self, error: Exception) -> None:

@@ -22,7 +22,7 @@ from mcap.stream_reader import StreamReader, get_chunk_data_stream
 from numpy.typing import NDArray
 
 from cryoctl import __version__
-from cryoctl.mcap_file import McapFile
+from cryoctl.mcap_file import McapFile, metadata_bytes
 from cryoctl.record_layout import Layout, LayoutError
 from cryoctl.recorder import (
     CONTENTS,
@@ -143,6 +143,7 @@ class Messages:
         complete: True if the file was closed properly.
         dropped: Records that did not get into the file, as far as can be told.
         altered: True if the contents are not those it was closed with.
+        summary: The run's summary object; empty if it did not get that far.
     """
 
     metadata: dict[str, str]
@@ -150,6 +151,7 @@ class Messages:
     complete: bool
     dropped: int
     altered: bool
+    summary: dict[str, Any]
 
 
 def load_messages(path: Path) -> Messages:
@@ -201,6 +203,15 @@ def _event(line: bytes) -> dict[str, Any]:
     raise ValueError(f"not an event: {line[:80]!r}")
 
 
+def _object(text: str) -> dict[str, Any]:
+    """Return a JSON object; an empty one for what is none, which the seal then tells."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _read(stream: BinaryIO, source: str) -> tuple[_Reader, bool]:
     """Return everything readable in ``stream``, and whether the file was closed."""
     reader = _Reader()
@@ -249,6 +260,8 @@ class _Reader:
             self._take_chunk(record)
         elif isinstance(record, Metadata):
             self.metadata[record.name] = record.metadata
+            sealed = {key: text for key, text in record.metadata.items() if key != CONTENTS}
+            self._contents.update(metadata_bytes(sealed))
         elif isinstance(record, Schema):
             self._schemas[record.id] = record
         elif isinstance(record, Channel):
@@ -311,13 +324,15 @@ class _Reader:
 
     def raw(self, *, complete: bool) -> Messages:
         """Return everything taken so far, message by message."""
-        closed_with = self.metadata.get(SUMMARY_RECORD, {}).get(CONTENTS)
+        ending = self.metadata.get(SUMMARY_RECORD, {})
+        closed_with = ending.get(CONTENTS)
         return Messages(
             metadata=self.metadata[RUN_RECORD],
             messages=[message for _, message in self._in_order()],
             complete=complete and closed_with is not None,
             dropped=self._dropped,
             altered=closed_with != self._contents.hexdigest(),
+            summary=_object(ending.get("json", "{}")),
         )
 
     def _in_order(self) -> list[tuple[int, RawMessage]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from io import BytesIO
 from itertools import zip_longest
@@ -115,7 +115,17 @@ def replay(path: Path, on_tick: Callable[[Controller, float], None] | None = Non
             on_tick(controller, message.time_ns / _NS_PER_S)
     sink.flush()
     again = read_messages(BytesIO(stream.getvalue()), "replay").messages
-    return _compare(recorded, again, inputs)
+    outcome = _compare(recorded, again, inputs)
+    if outcome.answer is Answer.IDENTICAL:
+        return _judge_summary(recorded, controller, outcome)
+    if any(_tells_a_crash(message) for message in recorded.messages):
+        # Half a tick may have been done, and left no record of its own.
+        return replace(outcome, answer=Answer.INCOMPLETE, reason="the program itself failed in it")
+    return outcome
+
+
+def _tells_a_crash(message: RawMessage) -> bool:
+    return message.topic == EVENTS and b'"told":"crash"' in message.payload
 
 
 def _what_is_missing(recorded: Messages) -> str:
@@ -235,6 +245,20 @@ def _compare(recorded: Messages, again: list[RawMessage], inputs: int) -> Replay
         reason = "its contents are not what they were when it was closed"
         return Replayed(Answer.DIFFERENT, reason, inputs, len(kept))
     return Replayed(Answer.IDENTICAL, "", inputs, len(kept))
+
+
+def _judge_summary(recorded: Messages, controller: Controller, outcome: Replayed) -> Replayed:
+    """Return DIFFERENT if the summary says other than the replayed controller."""
+    told = recorded.summary
+    for key, now in (
+        ("verdict", controller.verdict.value),
+        ("events_sha256", controller.events_sha256),
+        ("alarms", controller.alarms),
+    ):
+        if told.get(key, now) != now:
+            reason = f"the summary's {key} is {told[key]}, the replay's {now}"
+            return replace(outcome, answer=Answer.DIFFERENT, reason=reason)
+    return outcome
 
 
 def _is_decided(message: RawMessage) -> bool:

@@ -96,21 +96,18 @@ def make_options(
         FileExistsError: ``out`` holds a run.
         ValueError: A number out of its range, or one text for ``faults``.
     """
-    if isinstance(faults, str):  # Its letters would be taken for faults.
-        raise ValueError(  # noqa: TRY004  # One kind of error for all arguments that cannot be.
-            f"faults {faults!r}: expected a list, such as [{faults!r}]"
-        )
+    _check_kinds(device, faults, bench_waiver)
     url = DeviceUrl.parse(device)
     named = url.path if url.path in profile_names() else None
-    chosen = choose_treatment(_path(treatment), settings, named)
+    chosen = choose_treatment(_path("treatment", treatment), settings, named)
     profile = chosen.treatment.profile
     url = _complete(url, profile, scenario, seed, faults)
-    files, table = _vendor(_path(vendor))
+    files, table = _vendor(_path("vendor", vendor))
     return RunOptions(
         treatment=chosen.treatment,
         treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
         device=url,
-        folder=_folder(_path(out), profile),
+        folder=_folder(_path("out", out), profile),
         renames_folder=out is None,
         settings=settings,
         seed=_whole_number(url.get("seed")),
@@ -128,6 +125,10 @@ def settings_of(values: Mapping[str, object]) -> tuple[str, ...]:
     Raises:
         ValueError: A value that is no number, text or bool.
     """
+    if not isinstance(values, Mapping):
+        raise ValueError(  # noqa: TRY004
+            f"set {values!r}: expected a dictionary, such as {{'cycles.count': 2}}"
+        )
     return tuple(f"{key}={_toml_text(key, value)}" for key, value in values.items())
 
 
@@ -148,14 +149,32 @@ def _number(name: str, value: object, low: float, high: float) -> float | None:
     """Return a number of Python's own, NumPy's included; raises ValueError out of its range."""
     if value is None:
         return None
-    number = float(value) if isinstance(value, Real) else math.nan
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        number = float(value)
     if not low <= number <= high:
         raise ValueError(f"{name} {value!r}: expected a number from {low:g} to {high:g}, or None")
     return number
 
 
-def _path(given: FilePath | None) -> Path | None:
-    return None if given is None else Path(given)
+def _path(name: str, given: object) -> Path | None:
+    if given is None:
+        return None
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given) or "\0" in str(given):
+        raise ValueError(f"{name} {given!r}: expected a path, or None")
+    return Path(given)
+
+
+def _check_kinds(device: object, faults: object, bench_waiver: object) -> None:
+    for name, value in (("device", device), ("bench_waiver", bench_waiver)):
+        if not isinstance(value, str):
+            raise ValueError(f"{name} {value!r}: expected a text")  # noqa: TRY004
+    if isinstance(faults, str):  # Its letters would be taken for faults.
+        raise ValueError(  # noqa: TRY004  # One kind of error for all arguments that cannot be.
+            f"faults {faults!r}: expected a list, such as [{faults!r}]"
+        )
+    if not isinstance(faults, Sequence) or not all(isinstance(fault, str) for fault in faults):
+        raise ValueError(f"faults {faults!r}: expected a list of texts")
 
 
 def _vendor(path: Path | None) -> tuple[tuple[tuple[str, str], ...], VendorTable | None]:

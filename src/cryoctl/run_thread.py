@@ -82,6 +82,8 @@ def wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:
 
 def operator_of_run(*, arm_and_start: bool) -> Callable[[Opened], Operator]:
     """Return what makes the operator of a whole run; a real device has to be allowed."""
+    if not isinstance(arm_and_start, bool):
+        raise ValueError(f"arm_and_start {arm_and_start!r}: expected True or False")  # noqa: TRY004
     return automatic_operator if arm_and_start else _only_simulated
 
 

@@ -139,6 +139,8 @@ def _run(
         try:
             now_s, problem = shell.drive(opened, options)
         except Exception as error:  # noqa: BLE001  # What was recorded so far tells what happened.
+            if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]  # asyncio wraps what one task raised.
             traceback.print_exception(error)
             now_s, problem = shell.ticked_s, ""
             controller.failure = controller.failure or f"internal error: {error!r}"

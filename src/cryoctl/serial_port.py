@@ -53,10 +53,13 @@ class SerialPort:
 
     def close(self) -> None:
         """Give the port up at once: a line that takes nothing would hold up ``close``."""
-        if self._stalled:
-            with contextlib.suppress(OSError):
+        try:
+            if self._stalled:
                 self._port.reset_output_buffer()
-        self._port.close()
+        except Exception:  # noqa: BLE001, S110  # termios has an error of its own; a dead port any.
+            pass
+        finally:
+            self._port.close()
 
 
 def open_link(url: DeviceUrl) -> Opened:

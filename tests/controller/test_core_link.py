@@ -246,6 +246,56 @@ def test_a_probe_that_restarted_while_the_link_was_gone_has_nothing_to_clear() -
     assert Op.CLEAR not in [op for _, op in bench.device.commands]
 
 
+@pytest.mark.requirement("SR-03")
+def test_a_probe_found_freezing_after_the_end_is_stopped_and_seen_safe() -> None:
+    bench = held_bench()
+    bench.device.silent = True
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.run_to(Phase.FAULT)
+    unconfirmed = bench.controller.made_safe
+    stops = len(bench.device.stops)
+    bench.device.silent = False
+    bench.device.telemetry = {"valve_permille": 700, "shutoff_open": 1}
+    bench.controller.on_link_back(bench.now_s)
+    bench.run_until(lambda: bench.phase is Phase.SAFE, within_s=1.0)
+    bench.run_for(0.5)
+    bench.device.telemetry = {}
+    bench.run_to(Phase.FAULT)
+
+    assert not unconfirmed
+    assert len(bench.device.stops) > stops
+    assert bench.controller.made_safe
+
+
+@pytest.mark.requirement("SR-07")
+def test_a_limit_broken_after_the_last_cycle_trips_too() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to_the_end()
+    bench.device.telemetry = {"supply_mbar": 69_000}
+
+    bench.run_until(lambda: bench.phase is Phase.SAFE, within_s=1.0)
+
+    assert bench.trip_ids() == ["OVERPRESSURE"]
+    assert bench.controller.verdict is Verdict.SAFETY_TRIP
+
+
+def test_another_probe_on_the_line_does_not_answer_for_the_first() -> None:
+    bench = held_bench()
+    bench.device.silent = bench.device.deaf = True
+    bench.controller.on_link_gone("unplugged", bench.now_s)
+    bench.run_for(1.0)
+    bench.device.device_id = b"SCRIPTED-2"
+    bench.device.restart()
+    bench.device.silent = bench.device.deaf = False
+    bench.controller.on_link_back(bench.now_s)
+
+    bench.run_to_the_end()
+
+    assert bench.controller.failure == "another probe is on the line: SCRIPTED-2, not SCRIPTED-1"
+    assert bench.controller.trips[0].time_to_safe_ms is None
+    assert "SAFE_NOT_CONFIRMED" in bench.controller.alarms
+
+
 def test_a_link_that_goes_while_connecting_ends_the_run() -> None:
     bench = Bench()
 

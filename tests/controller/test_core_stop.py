@@ -76,12 +76,30 @@ def test_a_command_nobody_answered_is_not_repeated_after_a_stop() -> None:
 def test_stop_where_nothing_runs_is_no_error_and_no_trip() -> None:
     bench = automatic_bench(a_treatment(count=1))
     bench.run_to_the_end()
+    bench.ask(Request.CLOSE)
 
     assert bench.ask(Request.STOP) is None
 
-    assert bench.phase is Phase.COMPLETE
+    assert bench.phase is Phase.DISCONNECTED
     assert bench.trip_ids() == []
     assert bench.controller.verdict is Verdict.PASS
+
+
+@pytest.mark.requirement("SR-29")
+def test_stop_reaches_the_probe_after_a_treatment_too() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    bench.run_to_the_end()
+
+    assert bench.ask(Request.STOP) is None
+    bench.run_for(0.1)
+    in_complete = len(bench.device.stops)
+    bench.run_to(Phase.FAULT)
+    assert bench.ask(Request.STOP) is None
+    bench.run_for(0.1)
+
+    assert in_complete >= 1
+    assert len(bench.device.stops) > in_complete
+    assert bench.trip_ids() == ["OPERATOR_STOP"]
 
 
 @pytest.mark.requirement("SR-29")

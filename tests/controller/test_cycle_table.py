@@ -77,7 +77,7 @@ def test_the_machine_keeps_nothing_between_calls() -> None:
 def test_a_trip_leads_to_safe_from_every_live_phase_and_only_from_there() -> None:
     tripping = {row.source: row.target for row in ROWS if row.trigger is Trigger.TRIP}
 
-    assert tripping == dict.fromkeys(LIVE, Phase.SAFE)
+    assert tripping == dict.fromkeys(LIVE | {Phase.COMPLETE, Phase.FAULT}, Phase.SAFE)
 
 
 @pytest.mark.requirement("SR-27")
@@ -91,6 +91,7 @@ def test_after_a_trip_only_acknowledge_leads_on_and_it_leads_to_idle() -> None:
     }
     assert out_of_fault == {
         Row(Phase.FAULT, Trigger.ACKNOWLEDGE, Phase.IDLE),
+        Row(Phase.FAULT, Trigger.TRIP, Phase.SAFE),
         Row(Phase.FAULT, Trigger.CLOSE, Phase.DISCONNECTED),
     }
 

