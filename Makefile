@@ -28,8 +28,8 @@ run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no har
 test: $(DEV_STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 scales it
-	@KILLS=$(or $(KILLS),50) $(BIN)/python -m pytest -s -m assure $(ARGS)
+assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 TRIALS=100 scale it
+	@KILLS=$(or $(KILLS),50) TRIALS=$(or $(TRIALS),100) $(BIN)/python -m pytest -s -m assure $(ARGS)
 
 check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, generated files
 	$(BIN)/ruff check

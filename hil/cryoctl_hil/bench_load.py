@@ -75,11 +75,12 @@ def _watch(process: subprocess.Popen[str], duration_s: float) -> list[Usage]:
     for number in range(round(duration_s / SAMPLE_S) + 1):
         time.sleep(max(0.0, began_s + number * SAMPLE_S - time.monotonic()))
         assert process.poll() is None, "the treatment was over before it had been watched"
-        samples.append(_usage(process.pid))
+        samples.append(usage(process.pid))
     return samples
 
 
-def _usage(pid: int) -> Usage:
+def usage(pid: int) -> Usage:
+    """Return what the process has used so far; on Linux."""
     if sys.platform == "win32":
         raise NotImplementedError
     process = Path("/proc") / str(pid)

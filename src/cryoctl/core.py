@@ -146,6 +146,7 @@ class Controller:
         self._storage = FINE
         self._tick_s: float | None = None
         self._ticks = 0
+        self._heard_since_s = float("-inf")
         self.leak_tested_s: float | None = None
         """When this probe passed its leak test in this session."""
         self.device_id = b""
@@ -347,7 +348,9 @@ class Controller:
             self._sink.sample(sample, now_s)  # Of nobody knows whom: nothing rests on it.
             return
         self.sample = sample
-        self.desk.stale = False
+        if self.desk.stale:
+            self.desk.stale = False
+            self._heard_since_s = now_s
         for notice in self.interlocks.check(
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
         ):
@@ -371,7 +374,9 @@ class Controller:
         """Trip if the probe freezes although it was told to thaw, or not told at all."""
         if self.state.phase in _FREEZING:
             return
-        if now_s - self.state.since_s > SEND_WITHIN_S:
+        # A probe that was silent may have heard nothing either.
+        could_obey_since_s = max(self.state.since_s, self._heard_since_s)
+        if now_s - could_obey_since_s > SEND_WITHIN_S:
             self.trip(command_failed("the probe freezes unasked"), now_s)
 
     def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:

@@ -19,9 +19,7 @@ import pytest
 from numpy.random import Generator, Philox
 
 from cryoctl.recording import load_recording, recover_recording
-from cryoctl_protocol.codec import decode
-from cryoctl_protocol.framing import Deframer, Parsed, parse
-from cryoctl_protocol.messages import ID_OF, Telemetry
+from tests.support.wire_logs import telemetry_in
 
 pytestmark = [pytest.mark.assure, pytest.mark.real_time, pytest.mark.timeout(1800)]
 
@@ -90,7 +88,7 @@ def kill_once(folder: Path, wait_s: float) -> Outcome:
     probe.send_signal(signal.SIGINT)
     probe.communicate()
     os.close(port)
-    told = sent(folder / "log")
+    told = telemetry_in(folder / "log")
     recovered = folder / "recovered.mcap"
     with (folder / "run" / "run.mcap").open("rb") as left, recovered.open("wb") as saved:
         recover_recording(left, "run.mcap", saved)
@@ -101,21 +99,6 @@ def kill_once(folder: Path, wait_s: float) -> Outcome:
         recorded_ms=int(recorded[-1]),
         ended_shut=told[-1][1].valve_permille == 0,
     )
-
-
-def sent(log: Path) -> list[tuple[float, Telemetry]]:
-    """Return every telemetry that the probe sent, with the machine's time of its last byte."""
-    deframer = Deframer()
-    found: list[tuple[float, Telemetry]] = []
-    for line in log.read_text().splitlines():
-        _, machine_s, data = line.split()
-        for body in deframer.feed(bytes.fromhex(data)):
-            parsed = parse(body)
-            if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Telemetry]:
-                message = decode(parsed.message_id, parsed.payload)
-                assert isinstance(message, Telemetry)
-                found.append((float(machine_s), message))
-    return found
 
 
 @pytest.mark.requirement("SR-01")

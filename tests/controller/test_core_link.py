@@ -9,7 +9,7 @@ import pytest
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl.operator_requests import Request
-from cryoctl_protocol.codes import Op, Trip
+from cryoctl_protocol.codes import DeviceState, Op, Trip
 from cryoctl_protocol.framing import build
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import HelloHost, Vitals
@@ -97,6 +97,26 @@ def test_a_link_that_comes_back_confirms_the_safe_state_and_resumes_nothing() ->
     assert bench.phase is Phase.FAULT
     assert bench.controller.trips[0].time_to_safe_ms is not None
     assert [op for _, op in bench.device.commands].count(Op.FREEZE) == 1
+
+
+@pytest.mark.requirement("SR-03")
+@pytest.mark.parametrize(
+    ("freezes_on_s", "trips"), [(0.9, ["LINK"]), (1.1, ["LINK", "COMMAND_FAILED"])]
+)
+def test_a_probe_heard_again_has_a_second_to_end_its_freeze(
+    freezes_on_s: float, trips: list[str]
+) -> None:
+    bench = held_bench()
+    bench.device.silent = True
+    bench.run_for(2.0)
+    bench.device.silent = False
+    bench.device.telemetry = {"state": DeviceState.FREEZE}
+    bench.run_for(freezes_on_s)
+    bench.device.telemetry = {}
+
+    bench.run_to(Phase.FAULT)
+
+    assert bench.trip_ids() == trips
 
 
 @pytest.mark.requirement("SR-03")

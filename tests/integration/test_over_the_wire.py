@@ -19,6 +19,8 @@ import pytest
 
 from cryoctl.cli import invoke
 from cryoctl.recording import load_recording
+from cryoctl_hil import cable
+from tests.support.wire_logs import commands_sent_after
 
 # One worker tells the stories once; the first test waits for real seconds.
 pytestmark = [
@@ -45,12 +47,12 @@ duration_s = 0.0
 """
 
 
-class Probe:
-    """``cryoctl sim`` in a process of its own."""
+class Served:
+    """A program in a process of its own that says where it serves."""
 
-    def __init__(self, *arguments: str) -> None:
+    def __init__(self, module: str, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cryoctl", "sim", *arguments],
+            [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -69,10 +71,14 @@ class Probe:
 SERVED = {"pty": ("--pty",), "tcp": ("--tcp", "127.0.0.1:0")}
 
 
+def serve_probe(served: str) -> Served:
+    return Served("cryoctl", "sim", *SERVED[served])
+
+
 @pytest.fixture
-def probe(request: pytest.FixtureRequest) -> Iterator[Probe]:
+def probe(request: pytest.FixtureRequest) -> Iterator[Served]:
     """Serve a probe as the test's parameter says, else as a serial port."""
-    served = Probe(*SERVED[getattr(request, "param", "pty")])
+    served = serve_probe(getattr(request, "param", "pty"))
     yield served
     served.process.kill()
     served.process.communicate()
@@ -95,15 +101,19 @@ class Told(NamedTuple):
 
 
 class Controller:
-    """``cryoctl run`` in a process of its own, on a probe in another."""
+    """``cryoctl run`` in a process of its own, on a probe in another.
 
-    def __init__(self, folder: Path, served: str) -> None:
+    Args:
+        address: Of what stands between them; empty if nothing does.
+    """
+
+    def __init__(self, folder: Path, probe: Served, address: str = "") -> None:
         self.folder = folder
-        self.probe = Probe(*SERVED[served])
+        self.probe = probe
         (folder / "short.toml").write_text(SHORT)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "cryoctl", "run", "short.toml", "--arm-and-start", "--device",
-             self.probe.address, "--out", "run"],
+             address or probe.address, "--out", "run"],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
@@ -129,28 +139,42 @@ class Controller:
 
 
 def a_whole_treatment(folder: Path, served: str) -> Told:
-    return Controller(folder, served).end()
+    return Controller(folder, serve_probe(served)).end()
 
 
 def a_probe_that_dies(folder: Path, served: str) -> Told:
-    controller = Controller(folder, served)
+    controller = Controller(folder, serve_probe(served))
     controller.until("COOLING")
     controller.probe.process.kill()
     return controller.end()
 
 
 def a_ctrl_c(folder: Path, served: str) -> Told:
-    controller = Controller(folder, served)
+    controller = Controller(folder, serve_probe(served))
     controller.until("HOLD")
     controller.process.send_signal(signal.SIGINT)
     return controller.end()
 
 
+def a_replugged_cable(folder: Path, served: str) -> Told:
+    probe = serve_probe(served)
+    between = Served("cryoctl_hil.cable", probe.address, str(folder / "port"))
+    controller = Controller(folder, probe, between.address)
+    controller.until("COOLING")
+    between.process.send_signal(cable.PULL)
+    time.sleep(1.0)
+    between.process.send_signal(cable.PLUG)
+    told = controller.end()
+    between.process.communicate()
+    return told
+
+
 STORIES = {
     "pty": (a_whole_treatment, "pty"),
     "tcp": (a_whole_treatment, "tcp"),
-    "dies": (a_probe_that_dies, "pty"),
+    "dies": (a_probe_that_dies, "tcp"),
     "ctrl-c": (a_ctrl_c, "tcp"),
+    "replugged": (a_replugged_cable, "pty"),
 }
 
 
@@ -190,6 +214,19 @@ def test_a_probe_that_dies_in_a_freeze_is_a_lost_link_and_exit_3(
     assert "SAFE_NOT_CONFIRMED" in told.summary["alarms"]
 
 
+@pytest.mark.requirement("SR-03")
+def test_a_cable_that_is_put_back_shows_the_probe_safe_and_carries_no_command_over(
+    stories: dict[str, Future[Told]],
+) -> None:
+    told = stories["replugged"].result()
+
+    first = told.summary["trips"][0]
+    assert (told.exit_code, first["id"]) == (3, "LINK")
+    assert 1000.0 < first["time_to_safe_ms"] < 5000.0
+    assert "SAFE_NOT_CONFIRMED" not in told.summary["alarms"]
+    assert commands_sent_after(told.recording, first["at_s"]) == 0
+
+
 @pytest.mark.requirement("SR-29")
 def test_ctrl_c_makes_the_probe_safe_over_the_wire(stories: dict[str, Future[Told]]) -> None:
     told = stories["ctrl-c"].result()
@@ -226,7 +263,7 @@ def test_a_port_without_a_probe_is_refused_and_nothing_sent(
 
 @pytest.mark.parametrize("probe", SERVED, indirect=True)
 def test_a_real_device_is_not_armed_without_a_person(
-    probe: Probe, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    probe: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO())
 
@@ -235,7 +272,7 @@ def test_a_real_device_is_not_armed_without_a_person(
 
 
 def test_a_real_device_runs_at_its_own_speed(
-    probe: Probe, capsys: pytest.CaptureFixture[str]
+    probe: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = invoke(
         ["run", "short.toml", "--device", probe.address, "--speed", "10", "--arm-and-start"]
@@ -247,7 +284,7 @@ def test_a_real_device_runs_at_its_own_speed(
 
 @pytest.mark.parametrize("probe", SERVED, indirect=True)
 def test_a_monitor_shows_the_probe_and_sends_nothing(
-    probe: Probe, capsys: pytest.CaptureFixture[str]
+    probe: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke(["monitor", "--device", probe.address, "--seconds", "2.5"]) == 0
 
@@ -256,7 +293,7 @@ def test_a_monitor_shows_the_probe_and_sends_nothing(
 
 
 def test_a_monitor_of_a_probe_that_goes_says_so(
-    probe: Probe, capsys: pytest.CaptureFixture[str]
+    probe: Served, capsys: pytest.CaptureFixture[str]
 ) -> None:
     threading.Timer(1.5, probe.process.kill).start()
 

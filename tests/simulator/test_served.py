@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -160,6 +160,28 @@ def test_a_program_that_hangs_up_makes_room_for_the_next(tcp_end: TcpEndpoint) -
     second.close()
 
 
+@pytest.mark.parametrize("last_words", [b"", b"stop"])
+def test_a_program_that_comes_back_at_once_is_let_in(
+    tcp_end: TcpEndpoint, last_words: bytes
+) -> None:
+    first = dial(tcp_end)
+    tcp_end.poll()
+    first.sendall(last_words)
+    first.close()
+    second = dial(tcp_end)
+
+    heard = b""
+    for _ in range(2):
+        assert tcp_end.poll()
+        heard += tcp_end.take()
+    tcp_end.put(b"telemetry")
+
+    assert heard == last_words
+    assert second.recv(10) == b"telemetry"
+    assert (tcp_end.openings, tcp_end.refused) == (2, 0)
+    second.close()
+
+
 # -- the probe behind them -----------------------------------------------------------------------
 
 
@@ -186,6 +208,44 @@ def test_nothing_waits_for_the_next_program_from_before_it_came(pty_end: PtyEndp
 
     assert len(read(port)) <= 230  # Two ticks at 115,200 baud.
     os.close(port)
+
+
+class PausingClock:
+    """The machine's clock for a process that is stopped in its third sleep, for a second."""
+
+    def __init__(self, on_pause: Callable[[], None]) -> None:
+        self.now_s = 0.0
+        self.sleeps = 0
+        self._on_pause = on_pause
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, duration_s: float) -> None:
+        self.now_s += duration_s
+        self.sleeps += 1
+        if self.sleeps == 3:
+            self.now_s += 1.0
+            self._on_pause()
+
+
+@pytest.mark.requirement("SR-01")
+def test_what_comes_while_the_probe_is_stopped_never_reaches_it(
+    tcp_end: TcpEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe = a_probe()
+    server = ProbeServer(probe, tcp_end, baud=115_200)
+    client = dial(tcp_end)
+    clock = PausingClock(lambda: client.sendall(b"no frame\0" * 500))
+    monkeypatch.setattr("cryoctl_simulator.served.server.time", clock)
+
+    server.run(lambda: clock.sleeps == 10)
+
+    assert (server.lost_ticks, server.overrun_bytes) == (100, 4500)
+    assert server.now_s == pytest.approx(0.1)
+    assert probe.firmware is not None
+    assert probe.firmware.session.rejects.total() == 0
+    client.close()
 
 
 @pytest.mark.parametrize("boots", [False, True])

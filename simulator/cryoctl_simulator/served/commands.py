@@ -111,7 +111,7 @@ def sim(
         click.echo(
             f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
             f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
-            f"{server.lost_ticks} ticks lost"
+            f"{server.lost_ticks} ticks and {server.overrun_bytes} bytes lost"
         )
     return 0
 

@@ -61,6 +61,12 @@ class TcpEndpoint:
 
     def poll(self) -> bool:
         """Look who is there; return True while somebody has it open."""
+        if self._client is not None:
+            next_byte = _peek(self._client)
+            if next_byte:
+                return True  # Whether there is room for a newcomer shows once all is read.
+            if next_byte is not None:
+                self._hang_up()
         with contextlib.suppress(BlockingIOError):
             client, _ = self._server.accept()
             if self._client is not None:
@@ -109,3 +115,13 @@ class TcpEndpoint:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+
+def _peek(client: socket.socket) -> bytes | None:
+    """Return the next byte without taking it: none at the end, None if there may be more."""
+    try:
+        return client.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return None
+    except OSError:
+        return b""

@@ -31,6 +31,7 @@ class ProbeServer:
 
     Attributes:
         lost_ticks: Ticks that the machine was too busy for.
+        overrun_bytes: Bytes for the probe that came during lost ticks, and went with them.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class ProbeServer:
         log: IO[str] | None = None,
     ) -> None:
         self.lost_ticks = 0
+        self.overrun_bytes = 0
         self._device = device
         self._endpoint = endpoint
         self._boots_on_open = boots_on_open
@@ -69,12 +71,12 @@ class ProbeServer:
         due_s = time.monotonic()
         while not until():
             due_s += TICK_S
-            ahead_s = due_s - time.monotonic()
-            if ahead_s > 0.0:
-                time.sleep(ahead_s)
-            elif ahead_s < -LATE_TICKS_MAX * TICK_S:
-                self.lost_ticks += round(-ahead_s / TICK_S)
-                due_s = time.monotonic()
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            # Looked at after the sleep, in which a stopped process is stopped.
+            late_s = time.monotonic() - due_s
+            if late_s > LATE_TICKS_MAX * TICK_S:
+                self._lose(round(late_s / TICK_S))
+                due_s += late_s
             self.tick()
 
     def tick(self) -> None:
@@ -101,3 +103,13 @@ class ProbeServer:
             endpoint.put(data)
             if self._log is not None:
                 self._log.write(f"{self.now_s:.2f} {time.monotonic():.4f} {data.hex()}\n")
+
+    def _lose(self, ticks: int) -> None:
+        """Lose ticks, and what came during them, as a receiver that nobody empties does.
+
+        The probe's clock stood still meanwhile: a lease or command of that time would seem fresh.
+        """
+        self.lost_ticks += ticks
+        self.overrun_bytes += self._down.clear()
+        while waiting := self._endpoint.take():
+            self.overrun_bytes += len(waiting)

@@ -44,7 +44,9 @@ class Uart:
         del self._fifo[:count]
         return taken
 
-    def clear(self) -> None:
-        """Forget what waits: nobody is at the other end."""
+    def clear(self) -> int:
+        """Forget what waits: nobody is at the other end; return how many bytes that was."""
+        count = len(self._fifo)
         self._fifo.clear()
         self._credit_bytes = 0.0
+        return count

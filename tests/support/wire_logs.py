@@ -1,0 +1,36 @@
+"""What went over the wire: by the probe's log (``cryoctl sim --log``) and by the recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cryoctl.recorder import FRAME_HEAD_SIZE, LINK_TX
+from cryoctl.recording import load_messages
+from cryoctl_protocol.codec import decode
+from cryoctl_protocol.framing import Deframer, Parsed, parse
+from cryoctl_protocol.messages import ID_OF, Command, Telemetry
+
+
+def telemetry_in(log: Path) -> list[tuple[float, Telemetry]]:
+    """Return every telemetry that the probe sent, with the machine's time of its last byte, s."""
+    deframer = Deframer()
+    found: list[tuple[float, Telemetry]] = []
+    for line in log.read_text().splitlines():
+        _, machine_s, data = line.split()
+        for body in deframer.feed(bytes.fromhex(data)):
+            parsed = parse(body)
+            if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Telemetry]:
+                message = decode(parsed.message_id, parsed.payload)
+                assert isinstance(message, Telemetry)
+                found.append((float(machine_s), message))
+    return found
+
+
+def commands_sent_after(recording: Path, at_s: float) -> int:
+    """Return how many commands left the controller after ``at_s`` of its time; STOP is none."""
+    sent = [
+        parse(message.payload[FRAME_HEAD_SIZE:])
+        for message in load_messages(recording).messages
+        if message.topic == LINK_TX and message.time_ns > at_s * 1e9
+    ]
+    return sum(isinstance(body, Parsed) and body.message_id == ID_OF[Command] for body in sent)
