@@ -158,7 +158,10 @@ def _safe(c: Controller, now_s: float, elapsed_s: float) -> None:
         c.journal.log("safe", now_s, time_to_safe_ms=c.safing.confirm(now_s))
     if not c.interlocks.valve_is_proved:
         return  # An active thaw may be over before a stuck valve can show.
-    if c.measures.is_free or elapsed_s > c.treatment.thaw.timeout_s:
+    if c.measures.is_free:
+        c.fire(Trigger.MADE_SAFE, now_s)
+    elif elapsed_s > c.treatment.thaw.timeout_s:
+        c.journal.alarm("NOT_RELEASED", now_s)  # A probe that tripped may not heat any more.
         c.fire(Trigger.MADE_SAFE, now_s)
 
 

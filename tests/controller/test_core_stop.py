@@ -85,6 +85,17 @@ def test_stop_where_nothing_runs_is_no_error_and_no_trip() -> None:
     assert bench.controller.verdict is Verdict.PASS
 
 
+def test_a_thaw_that_outlasts_its_limit_says_that_the_needle_may_be_frozen_in() -> None:
+    bench = Bench(a_treatment(count=1, thaw={"timeout_s": 30.0}))
+    bench.run_to(Phase.HOLD)
+    bench.device.tip_follows = False  # It stays as cold as it is.
+    bench.ask(Request.STOP)
+
+    bench.run_to(Phase.FAULT)
+
+    assert "NOT_RELEASED" in bench.controller.alarms
+
+
 @pytest.mark.requirement("SR-29")
 def test_stop_reaches_the_probe_after_a_treatment_too() -> None:
     bench = automatic_bench(a_treatment(count=1))
