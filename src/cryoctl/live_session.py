@@ -229,7 +229,7 @@ def reached(*phases: Phase) -> Condition:
 
 def why_ended(controller: Controller) -> str:
     """Return what ended a session or its last treatment."""
-    if controller.trips:
+    if controller.trips and not controller.failure:
         notice = controller.trips[0].notice
         text = TRIP_RULES[notice.trip].text
         return f"{notice.trip.name}: {text}" + (f": {notice.detail}" if notice.detail else "")

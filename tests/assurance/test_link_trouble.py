@@ -181,8 +181,8 @@ class Stage:
         """Undo it; return when it is done."""
         match self._trial.kind:
             case Kind.RESTARTED:
-                # Another seed: a number of its own for this boot.
-                self._serve("cryoctl", "sim", *self._served, "--seed", "2", "--log", "second log")
+                # The same seed is the same probe; another one would be refused.
+                self._serve("cryoctl", "sim", *self._served, "--log", "second log")
             case Kind.STOPPED:
                 self.probe.send_signal(signal.SIGCONT)
             case _:
