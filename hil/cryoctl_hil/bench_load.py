@@ -82,7 +82,7 @@ def _watch(process: subprocess.Popen[str], duration_s: float) -> list[Usage]:
 def usage(pid: int) -> Usage:
     """Return what the process has used so far; on Linux."""
     if sys.platform == "win32":
-        raise NotImplementedError
+        raise OSError("only Linux tells in /proc what a process uses")
     process = Path("/proc") / str(pid)
     # The name before the bracket may hold blanks.
     fields = (process / "stat").read_text("ascii", "replace").rpartition(")")[2].split()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from types import TracebackType
@@ -57,9 +56,7 @@ async def run(
         outcome = await _wait_for(start_run(options, switch, make_operator), switch)
     finally:
         switch.stop(leave=True)  # Too late, but for a run that nobody waits for any more.
-    if outcome.problem:
-        warnings.warn(outcome.problem, RuntimeWarning, stacklevel=2)
-    return outcome.result
+    return outcome.tell()
 
 
 class Probe(ProbeView):
@@ -116,7 +113,9 @@ class Probe(ProbeView):
     async def close(self) -> Result:
         """End the session; when cancelled, it leaves as soon as the probe is safe."""
         self._session.close()
-        return self._result(await _wait_for(self._ended, self._switch))
+        outcome = await _wait_for(self._ended, self._switch)
+        self._forgotten.detach()
+        return outcome.tell()
 
 
 async def connect(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 
 from cryoctl.results import Result
@@ -72,6 +71,4 @@ def run(
         outcome = wait_for(start_run(options, switch, make_operator), switch)
     finally:
         switch.stop(leave=True)  # Too late, but for a run that nobody waits for any more.
-    if outcome.problem:
-        warnings.warn(outcome.problem, RuntimeWarning, stacklevel=2)
-    return outcome.result
+    return outcome.tell()

@@ -172,6 +172,11 @@ class Controller:
         return self.journal.alarms
 
     @property
+    def fresh_sample(self) -> Sample | None:
+        """The newest sample of the session, or None if it is too old to rely on (SR-03)."""
+        return None if self.desk.stale else self.sample
+
+    @property
     def gas_used_g(self) -> float:
         """Gas that left the exhaust since connecting, by the host's own ledger."""
         return self.measures.gas_used_g
@@ -193,7 +198,9 @@ class Controller:
         The needle may still be frozen in; what heats it stops when the leases do.
         """
         if self.finished:
-            return self.safing.unsafe_since_s is None or self._shows_safe_state()
+            sample = self.fresh_sample
+            seen_safe = sample is not None and shows_safe_state(sample)
+            return self.safing.unsafe_since_s is None or seen_safe
         return self.safing.confirmed and self.interlocks.valve_is_proved
 
     @property
@@ -222,7 +229,7 @@ class Controller:
             ArmingView(
                 treatment=self.treatment,
                 profile=self.profile,
-                sample=None if self.desk.stale else self.sample,
+                sample=self.fresh_sample,
                 probe_profile_hash=0 if hello is None else hello.profile_hash,
                 leak_test_age_s=None if tested_s is None else now_s - tested_s,
                 cartridge_g=self.settings.cartridge_g,
@@ -508,19 +515,9 @@ class Controller:
     def _is_settled(self, trip: Trip) -> bool:
         """Return True for a trip after a treatment's end that there is nothing to do about."""
         if self.phase is Phase.FAULT:
-            return not self._shows_gas()  # It is known, and nothing is on.
+            sample = self.fresh_sample  # The cause is known; is anything on all the same?
+            return sample is None or not (sample.valve > 0.0 or sample.shutoff_open > 0)
         return self.phase is Phase.COMPLETE and trip in _LINK_LOSS
-
-    def _shows_gas(self) -> bool:
-        """Return True if telemetry that can be relied on shows the way of the gas open."""
-        sample = self.sample
-        if sample is None or self.desk.stale:
-            return False
-        return sample.valve > 0.0 or sample.shutoff_open > 0
-
-    def _shows_safe_state(self) -> bool:
-        sample = self.sample
-        return sample is not None and not self.desk.stale and shows_safe_state(sample)
 
     def _log_trip(self, notice: TripNotice, layer: str, now_s: float) -> None:
         self.journal.log(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -12,9 +11,9 @@ from typing import Final, Self
 
 from cryoctl.arming import Blocker
 from cryoctl.core import Controller
-from cryoctl.cycle_table import Phase
+from cryoctl.cycle_table import ENDED, Phase
 from cryoctl.cycles import Verdict
-from cryoctl.live_session import LiveSession, ProbeError, why_ended
+from cryoctl.live_session import BROKEN_OFF, LiveSession, ProbeError, why_ended
 from cryoctl.results import Result
 from cryoctl.run_options import FilePath, RunOptions, make_options, settings_of
 from cryoctl.run_thread import LOOK_S, Outcome, start_run, wait_for
@@ -23,8 +22,6 @@ from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.messages import Hello, unpadded
 from cryoctl_protocol.peer import LinkError
 
-_ENDED: Final = frozenset({Phase.COMPLETE, Phase.FAULT})
-_BROKEN_OFF: Final = frozenset({Phase.SAFE, Phase.FAULT})
 _NOT_STARTED: Final = frozenset({Phase.IDLE, Phase.READY})
 
 
@@ -80,28 +77,22 @@ class ProbeView:
     @property
     def verdict(self) -> Verdict | None:
         """How the treatment ended; None before it has."""
-        return self._controller.verdict if self.phase in _ENDED else None
+        return self._controller.verdict if self.phase in ENDED else None
 
     @property
     def why_ended(self) -> str:
         """What broke the treatment off; empty if nothing did."""
-        return why_ended(self._controller) if self.phase in _BROKEN_OFF else ""
+        return why_ended(self._controller) if self.phase in BROKEN_OFF else ""
 
     def _waits_on(self, until: object, started_s: float, timeout_s: float | None) -> bool:
         """Return True while a wait for ``until``, or for the end without one, makes sense."""
-        if self.phase in _ENDED:
+        if self.phase in ENDED:
             return False
         if until is None and self.phase in _NOT_STARTED:
             raise ProbeError(f"no treatment runs in {self.phase}: arm and start one first")
         if timeout_s is not None and not self._session.ticked_s - started_s <= timeout_s:
             raise TimeoutError(f"still {self.phase} after {timeout_s:g} s")
         return True
-
-    def _result(self, outcome: Outcome) -> Result:
-        self._forgotten.detach()
-        if outcome.problem:
-            warnings.warn(outcome.problem, RuntimeWarning, stacklevel=3)
-        return outcome.result
 
 
 class Probe(ProbeView):
@@ -177,7 +168,9 @@ class Probe(ProbeView):
     def close(self) -> Result:
         """End the session as the ``with`` block does; return what it came to."""
         self._session.close()
-        return self._result(wait_for(self._ended, self._switch))
+        outcome = wait_for(self._ended, self._switch)
+        self._forgotten.detach()
+        return outcome.tell()
 
 
 def _wait_for(done: Future[None]) -> None:

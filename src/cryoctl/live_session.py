@@ -23,7 +23,8 @@ from cryoctl_protocol.peer import FaultPort, Opened
 _AT_REST: Final = frozenset({Phase.CONNECTING, Phase.IDLE, Phase.READY})
 """Not finished, and nothing is on: the session can be closed as it is."""
 _STARTED: Final = (Phase.PREWARM, Phase.COOLING, Phase.HOLD, Phase.THAWING)
-_BROKEN_OFF: Final = frozenset({Phase.SAFE, Phase.FAULT})
+BROKEN_OFF: Final = frozenset({Phase.SAFE, Phase.FAULT})
+"""A trip has ended the treatment."""
 
 Condition = Callable[[Controller], bool]
 """Looks at a controller after a tick; raises ProbeError if it can never hold any more."""
@@ -220,7 +221,7 @@ def reached(*phases: Phase) -> Condition:
     def condition(controller: Controller) -> bool:
         if controller.phase in phases:
             return True
-        if controller.phase in _BROKEN_OFF:
+        if controller.phase in BROKEN_OFF:
             raise ProbeError(f"broken off: {why_ended(controller)}")
         return False
 

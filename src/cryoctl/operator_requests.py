@@ -111,10 +111,8 @@ def _arm(c: Controller, now_s: float) -> Refusal | None:
 
 
 def _start(c: Controller, now_s: float) -> Refusal | None:
-    if c.phase is not Phase.ARMED:
-        return Refusal(f"START is not possible in {c.phase}")
     # From one act of the operator to the other, however long the probe took to answer.
-    if now_s - c.arm_asked_s > phases.START_WITHIN_S:
+    if c.phase is Phase.ARMED and now_s - c.arm_asked_s > phases.START_WITHIN_S:
         return Refusal(f"START must follow ARM within {phases.START_WITHIN_S:g} s (SR-26)")
     return _ask(c, Phase.ARMED, Op.START, now_s)
 
@@ -144,6 +142,7 @@ def _acknowledge(c: Controller, now_s: float) -> Refusal | None:
 
 def _probe_is_idle(c: Controller) -> bool:
     """Return True if the probe holds no trip to be cleared, as after a restart."""
-    if c.session.phase is not SessionPhase.OPEN or c.desk.stale or c.sample is None:
+    sample = c.fresh_sample
+    if c.session.phase is not SessionPhase.OPEN or sample is None:
         return False
-    return c.sample.state == DeviceState.IDLE
+    return sample.state == DeviceState.IDLE

@@ -90,8 +90,8 @@ def _hold(c: Controller, now_s: float, elapsed_s: float) -> None:
 
 def _freezing_tip_c(c: Controller, now_s: float, elapsed_s: float) -> float | None:
     """Return the tip while the probe freezes as told; trips if it stopped by itself."""
-    sample = c.sample
-    if sample is None or c.desk.stale:
+    sample = c.fresh_sample
+    if sample is None:
         return None
     if sample.state == _FREEZE:
         return sample.tip_temp_c
@@ -137,8 +137,8 @@ def _pause(c: Controller, now_s: float, elapsed_s: float) -> None:
 
 
 def _safe(c: Controller, now_s: float, elapsed_s: float) -> None:
-    sample, sample_s = c.sample, c.measures.sample_s
-    if sample is None or sample_s is None or c.desk.stale:
+    sample, sample_s = c.fresh_sample, c.measures.sample_s
+    if sample is None or sample_s is None:
         silent_s = elapsed_s if sample_s is None else now_s - sample_s
         if silent_s > SILENT_SAFE_S:
             c.journal.alarm("SAFE_NOT_CONFIRMED", now_s)

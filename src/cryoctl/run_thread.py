@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from threading import Thread
@@ -27,6 +28,12 @@ class Outcome(NamedTuple):
 
     result: Result
     problem: str
+
+    def tell(self) -> Result:
+        """Return the result; warns whoever called our caller if summary or report are missing."""
+        if self.problem:
+            warnings.warn(self.problem, RuntimeWarning, stacklevel=3)
+        return self.result
 
 
 def start_run(

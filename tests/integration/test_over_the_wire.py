@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import pytest
 from cryoctl.cli import invoke
 from cryoctl.recording import load_recording
 from cryoctl_hil import cable
+from cryoctl_hil.bench_probe import program
 from tests.support.wire_logs import commands_sent_after
 
 # One worker tells the stories once; the first test waits for real seconds.
@@ -56,15 +56,7 @@ def start(
     processes: ExitStack, module: str, *arguments: str, folder: Path | None = None
 ) -> subprocess.Popen[str]:
     """Start a program of ours; whatever becomes of the story, it ends with it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        cwd=folder,
-    )
-    processes.enter_context(process)
-    processes.callback(process.kill)
+    process, _ = processes.enter_context(program(module, *arguments, folder=str(folder or ".")))
     return process
 
 
