@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cryoctl_protocol.toml_text import FileKind, load_toml
-from cryoctl_simulator.tissue import TissueProperties
+from cryoctl_simulator.tissue_properties import TissueProperties
 
 TissueName = Literal["muscle", "nerve_in_fat", "gel_22c", "water", "air"]
 

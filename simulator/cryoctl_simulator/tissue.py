@@ -8,9 +8,10 @@ needles of one probe do not see each other.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import asin, exp, log, pi, sqrt
 from typing import Final
+
+from cryoctl_simulator.tissue_properties import TissueProperties
 
 # Shape constants of the lumped model, fitted as said above.
 SPHEROID_LENGTH_FACTOR: Final = 1.41  # spheroid length / active length
@@ -32,22 +33,6 @@ ICE_WARMING_TIME_S: Final = 1.0  # the ice body follows its target; smooths free
 THAW_LATENT_FACTOR: Final = 1.18  # fitted to the thaw of the 2-D runs
 CONTACT_FILM_MM: Final = 0.02  # residual film when melting begins
 FILM_REFREEZE_TIME_S: Final = 0.5  # a film without heat closes again, assumed
-
-
-@dataclass(frozen=True, slots=True)
-class TissueProperties:
-    """What the needle lies in; k in W/mK, densities in kg/m3, heats in J/kgK and J/kg."""
-
-    conductivity: float
-    conductivity_frozen: float
-    density: float
-    heat_capacity: float
-    heat_capacity_frozen: float
-    latent_heat: float
-    freezing_starts_c: float
-    freezing_ends_c: float
-    perfusion_w_m3_k: float
-    temp_c: float
 
 
 class Tissue:

@@ -8,7 +8,8 @@ from math import exp
 import pytest
 
 from cryoctl_simulator.scenario import TISSUES
-from cryoctl_simulator.tissue import Tissue, TissueProperties
+from cryoctl_simulator.tissue import Tissue
+from cryoctl_simulator.tissue_properties import TissueProperties
 
 STEP_S = 0.1
 MUSCLE = TISSUES["muscle"]
