@@ -76,6 +76,13 @@ class AxisymmetricTissue:
         start = self.curves.enthalpy_at(properties.temp_c)
         self._enthalpy = np.full(self._volume_mm3.shape, start)
         self._start = start
+        # Every step writes into these: fresh arrays cost more than the arithmetic.
+        self._potential = np.empty_like(self._enthalpy)
+        self._gain = np.empty_like(self._enthalpy)
+        self._scratch = np.empty_like(self._enthalpy)
+        self._perfused = np.empty(self._enthalpy.shape, dtype=bool)
+        self._radial_flow = np.empty_like(self._around)
+        self._axial_flow = np.empty_like(self._lengthwise)
         self.time_s = 0.0
         self.heat_j = 0.0
         self.blood_heat_j = 0.0
@@ -119,6 +126,7 @@ class AxisymmetricTissue:
         self._around, self._lengthwise, self._to_needle = around, lengthwise, to_needle
         self._to_needle_sum = float(to_needle.sum())
         self._per_volume = tissue / self._volume_mm3
+        self._blood = self._volume_mm3 * tissue * (self.curves.perfusion / self.curves.capacity)
         all_around = to_needle.copy()
         all_around[1:] += around
         all_around[:-1] += around
@@ -169,22 +177,30 @@ class AxisymmetricTissue:
         self.time_s += duration_s
 
     def _move(self, duration_s: float, needle_potential: float) -> None:
-        enthalpy, curves = self._enthalpy, self.curves
-        potential = curves.potential(enthalpy)
-        gain = self._to_needle * (needle_potential - potential)
+        enthalpy, curves, scratch = self._enthalpy, self.curves, self._scratch
+        potential, gain = self._potential, self._gain
+        curves.write_potential(enthalpy, potential, scratch)
+        np.subtract(needle_potential, potential, out=gain)
+        gain *= self._to_needle
         heat_w = -float(gain.sum())
-        flow = self._around * (potential[1:] - potential[:-1])
+        flow = self._radial_flow
+        np.subtract(potential[1:], potential[:-1], out=flow)
+        flow *= self._around
         gain[:-1] += flow
         gain[1:] -= flow
-        flow = self._lengthwise * (potential[:, 1:] - potential[:, :-1])
+        flow = self._axial_flow
+        np.subtract(potential[:, 1:], potential[:, :-1], out=flow)
+        flow *= self._lengthwise
         gain[:, :-1] += flow
         gain[:, 1:] -= flow
-        gain *= self._per_volume
         if curves.perfusion > 0.0:
-            from_blood = (self._start - enthalpy) * (curves.perfusion / curves.capacity)
-            from_blood *= (enthalpy > 0.0) & self._tissue
-            gain += from_blood
-            self.blood_heat_j += duration_s * float((from_blood * self._volume_mm3).sum())
+            np.greater(enthalpy, 0.0, out=self._perfused)
+            np.subtract(self._start, enthalpy, out=scratch)
+            scratch *= self._blood
+            scratch *= self._perfused
+            gain += scratch
+            self.blood_heat_j += duration_s * float(scratch.sum())
+        gain *= self._per_volume
         gain *= duration_s
         enthalpy += gain
         self.heat_w = heat_w

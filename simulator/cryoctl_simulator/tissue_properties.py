@@ -8,7 +8,8 @@ mean conductivity has to be invented between ice and tissue.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from math import sqrt
+from typing import Annotated, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -74,6 +75,7 @@ class HeatCurves:
     """
 
     __slots__ = (
+        "_half_rise",
         "capacity",
         "capacity_frozen",
         "conductivity",
@@ -99,24 +101,43 @@ class HeatCurves:
         mean_capacity = 0.5 * (self.capacity + self.capacity_frozen)
         self.melting_heat = per_mm3 * properties.latent_heat + mean_capacity * self.width_k
         self.frozen_potential = -0.5 * self.width_k * (self.conductivity + self.conductivity_frozen)
+        rise = self.conductivity_frozen - self.conductivity
+        self._half_rise = 0.5 * rise / self.width_k if self.width_k > 0.0 else 0.0
         self.perfusion = 1e-9 * properties.perfusion_w_m3_k
         self.temp_c = properties.temp_c
 
     def temp(self, enthalpy: Array) -> Array:
         """Return the temperature, C."""
         temp_c: Array = np.maximum(enthalpy, 0.0) / self.capacity
-        temp_c += self._below_start_k(enthalpy)
+        mushy = np.clip(enthalpy, -self.melting_heat, 0.0)
+        temp_c += mushy * (self.width_k / self.melting_heat)
         temp_c += np.minimum(enthalpy + self.melting_heat, 0.0) / self.capacity_frozen
         temp_c += self.freezing_starts_c
         return temp_c
 
     def potential(self, enthalpy: Array) -> Array:
         """Return the conduction potential, W/mm."""
-        potential: Array = np.maximum(enthalpy, 0.0) * (self.conductivity / self.capacity)
-        potential += self._mushy_potential(self._below_start_k(enthalpy))
-        frozen = np.minimum(enthalpy + self.melting_heat, 0.0)
-        potential += frozen * (self.conductivity_frozen / self.capacity_frozen)
+        potential = np.empty_like(enthalpy)
+        self.write_potential(enthalpy, potential, np.empty_like(enthalpy))
         return potential
+
+    def write_potential(self, enthalpy: Array, potential: Array, scratch: Array) -> None:
+        """Write the conduction potential into ``potential``, without allocating."""
+        np.clip(enthalpy, -self.melting_heat, 0.0, out=scratch)
+        if self.width_k > 0.0:
+            scratch *= self.width_k / self.melting_heat
+            np.multiply(scratch, -self._half_rise, out=potential)
+            potential += self.conductivity
+            potential *= scratch
+        else:
+            potential.fill(0.0)
+        np.maximum(enthalpy, 0.0, out=scratch)
+        scratch *= self.conductivity / self.capacity
+        potential += scratch
+        np.add(enthalpy, self.melting_heat, out=scratch)
+        np.minimum(scratch, 0.0, out=scratch)
+        scratch *= self.conductivity_frozen / self.capacity_frozen
+        potential += scratch
 
     def enthalpy_at(self, temp_c: float) -> float:
         """Return the enthalpy at ``temp_c``, J/mm3; at a sharp melting point that of the ice."""
@@ -132,7 +153,7 @@ class HeatCurves:
         if above_k > 0.0:
             return self.conductivity * above_k
         if temp_c > self.freezing_ends_c:
-            return float(self._mushy_potential(np.float64(above_k)))
+            return above_k * (self.conductivity - self._half_rise * above_k)
         below_k = temp_c - self.freezing_ends_c
         return self.frozen_potential + self.conductivity_frozen * below_k
 
@@ -144,19 +165,5 @@ class HeatCurves:
             below = potential - self.frozen_potential
             return self.freezing_ends_c + below / self.conductivity_frozen
         # The root of the mushy parabola, in a form that holds for equal conductivities, too.
-        rise = (self.conductivity_frozen - self.conductivity) / self.width_k
-        root = np.sqrt(self.conductivity**2 - 2.0 * rise * potential)
-        return float(self.freezing_starts_c + 2.0 * potential / (self.conductivity + root))
-
-    def _below_start_k(self, enthalpy: Array) -> Array:
-        """Return the part of the temperature that lies in the freezing range: -width to 0."""
-        mushy: Array = np.clip(enthalpy, -self.melting_heat, 0.0) * (
-            self.width_k / self.melting_heat
-        )
-        return mushy
-
-    def _mushy_potential(self, below_k: Any) -> Any:
-        if self.width_k == 0.0:
-            return 0.0 * below_k
-        rise = (self.conductivity_frozen - self.conductivity) / (2.0 * self.width_k)
-        return below_k * (self.conductivity - rise * below_k)
+        root = sqrt(self.conductivity**2 - 4.0 * self._half_rise * potential)
+        return self.freezing_starts_c + 2.0 * potential / (self.conductivity + root)
