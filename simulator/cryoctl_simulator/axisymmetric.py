@@ -87,6 +87,7 @@ class AxisymmetricTissue:
         self.heat_j = 0.0
         self.blood_heat_j = 0.0
         self.heat_w = 0.0
+        self._outer_heat_w = 0.0
         self.tip_temp_c = properties.temp_c
 
     # -- the grid --------------------------------------------------------------------------------
@@ -124,6 +125,7 @@ class AxisymmetricTissue:
 
         self._volume_mm3 = base_mm2[:, None] * height_mm[None, :]
         self._around, self._lengthwise, self._to_needle = around, lengthwise, to_needle
+        self._touching = np.flatnonzero(to_needle)
         self._to_needle_sum = float(to_needle.sum())
         self._per_volume = tissue / self._volume_mm3
         self._blood = self._volume_mm3 * tissue * (self.curves.perfusion / self.curves.capacity)
@@ -193,6 +195,7 @@ class AxisymmetricTissue:
         flow *= self._lengthwise
         gain[:, :-1] += flow
         gain[:, 1:] -= flow
+        self._outer_heat_w = float(gain.take(self._touching).sum()) + heat_w
         if curves.perfusion > 0.0:
             np.greater(enthalpy, 0.0, out=self._perfused)
             np.subtract(self._start, enthalpy, out=scratch)
@@ -205,6 +208,21 @@ class AxisymmetricTissue:
         enthalpy += gain
         self.heat_w = heat_w
         self.heat_j += duration_s * heat_w
+
+    def needle_side(self, duration_s: float) -> tuple[float, float]:
+        """Return conductance (W/K) and temperature (C) by which the needle sees the tissue.
+
+        Over ``duration_s`` the cells at the needle follow it, with the capacity of ice and what
+        flows to them from outside: so a light needle may be moved in steps longer than its own
+        response.
+        """
+        curves = self.curves
+        mean = float((self._to_needle * curves.potential(self._enthalpy)).sum())
+        boundary_c = curves.temp_of_potential(mean / self._to_needle_sum)
+        stiff_w_k = self._to_needle_sum * curves.conductivity_at(boundary_c)
+        capacity_j_k = float(self._volume_mm3.take(self._touching).sum()) * curves.capacity_frozen
+        conductance_w_k = stiff_w_k / (1.0 + stiff_w_k * duration_s / capacity_j_k)
+        return conductance_w_k, boundary_c + self._outer_heat_w * duration_s / capacity_j_k
 
     # -- what can be read ------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 Fast states (valve, line, exhaust, tip) move every tick by exponential steps, which are stable at
 any step and keep the tip between the temperatures it is coupled to. Slow states (ice, skin,
-battery, cartridge) move every tenth tick by what the fast ones handed over. Nothing here knows
+battery, cartridge) move every tenth tick by what the fast ones handed over; tissue of the reference
+model moves every tick. Nothing here knows
 about sensors, firmware or messages.
 """
 
@@ -17,6 +18,7 @@ from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.battery import Battery
 from cryoctl_simulator.gas_path import GasPath
 from cryoctl_simulator.plant_parameters import PlantParameters
+from cryoctl_simulator.reference_tissue import ReferenceTissue
 from cryoctl_simulator.scenario import Scenario
 from cryoctl_simulator.tissue import Tissue
 
@@ -65,6 +67,7 @@ class Plant(GasPath):
     __slots__ = (
         "_air_w_k",
         "_skin_body_c",
+        "_slow_ticks",
         "_slow_ticks_left",
         "_tip_2_step",
         "_tip_sum_c",
@@ -93,7 +96,8 @@ class Plant(GasPath):
         super().__init__(parameters, scenario, tick_s)
         self.scenario = scenario
         table = scenario.tissue
-        self.tissue = Tissue(
+        is_fast = table.model == "fast"
+        self.tissue: Tissue | ReferenceTissue = (Tissue if is_fast else ReferenceTissue)(
             table.properties(),
             needle_od_mm=parameters.needle_od_mm,
             active_length_mm=parameters.active_length_mm,
@@ -113,7 +117,8 @@ class Plant(GasPath):
         self.skin_temp_c = self._skin_body_c
         self.battery = Battery(parameters, scenario.battery_charge)
         self.battery_mv = self.battery.voltage_mv
-        self._slow_ticks_left = SLOW_TICKS
+        self._slow_ticks = SLOW_TICKS if is_fast else 1
+        self._slow_ticks_left = self._slow_ticks
 
     @property
     def ice_radius_mm(self) -> float:
@@ -136,7 +141,7 @@ class Plant(GasPath):
         self._move_tip(actuators.tip_heater if self.heater_held is None else self.heater_held)
         self._slow_ticks_left -= 1
         if self._slow_ticks_left == 0:
-            self._slow_ticks_left = SLOW_TICKS
+            self._slow_ticks_left = self._slow_ticks
             self._move_slow(actuators)
 
     def _move_tip(self, heater: float) -> None:
@@ -181,8 +186,8 @@ class Plant(GasPath):
 
     def _move_slow(self, actuators: Actuators) -> None:
         parameters = self.parameters
-        duration_s = SLOW_TICKS * self._tick_s
-        tip_mean_c = 0.5 * self._tip_sum_c / SLOW_TICKS
+        duration_s = self._slow_ticks * self._tick_s
+        tip_mean_c = 0.5 * self._tip_sum_c / self._slow_ticks
         self._tip_sum_c = 0.0
         tissue = self.tissue
         heat_w = self.contact * tissue.conductance_w_k * (tissue.boundary_temp_c - tip_mean_c)

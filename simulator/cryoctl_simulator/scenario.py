@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from typing import Annotated, Any, Final, Literal
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from cryoctl_protocol.toml_text import FileKind, load_toml
 from cryoctl_simulator.tissue_properties import TissueProperties
 
-TissueName = Literal["muscle", "nerve_in_fat", "gel_22c", "water", "air"]
+TissueName = Literal["muscle", "nerve_in_fat", "gel_22c", "water", "meat", "air"]
 
 # Conductivity, density, heat capacity and perfusion of muscle and fat: IT'IS tissue database v4,
 # rounded, from memory; frozen values, 250 kJ/kg (75 % water; pure fat about 60) and freezing from
@@ -67,6 +68,19 @@ TISSUES: Final[dict[TissueName, TissueProperties]] = {
         perfusion_w_m3_k=160e3,
         temp_c=22.0,
     ),
+    # Muscle without blood flow, from the refrigerator and warmed to the room's temperature.
+    "meat": TissueProperties(
+        conductivity=0.5,
+        conductivity_frozen=1.6,
+        density=1050.0,
+        heat_capacity=3500.0,
+        heat_capacity_frozen=1800.0,
+        latent_heat=240e3,
+        freezing_starts_c=-1.0,
+        freezing_ends_c=-8.0,
+        perfusion_w_m3_k=0.0,
+        temp_c=22.0,
+    ),
     # The needle touches nothing (contact 0); the values serve once a fault lowers it into tissue.
     "air": TissueProperties(
         conductivity=0.5,
@@ -95,23 +109,28 @@ class TissueTable(_Table):
     """Undisturbed temperature; the preset's own when absent."""
     perfusion_kw_m3_k: Annotated[float, Field(ge=0.0, le=200.0)] | None = None
     """Heat brought by blood: flow x density x heat capacity."""
+    conductivity_w_m_k: Annotated[float, Field(ge=0.05, le=5.0)] | None = None
+    """Of unfrozen tissue; the preset's own when absent, as with all that follow."""
+    conductivity_frozen_w_m_k: Annotated[float, Field(ge=0.05, le=5.0)] | None = None
+    latent_heat_kj_kg: Annotated[float, Field(ge=10.0, le=400.0)] | None = None
+    model: Literal["fast", "reference"] = "fast"
+    """``reference`` is conduction in two dimensions: exact, and some 20 times as slow."""
 
     def properties(self) -> TissueProperties:
-        """Return the preset with this table's own temperature and perfusion."""
-        preset = TISSUES[self.preset]
-        perfusion = self.perfusion_kw_m3_k
-        return TissueProperties(
-            conductivity=preset.conductivity,
-            conductivity_frozen=preset.conductivity_frozen,
-            density=preset.density,
-            heat_capacity=preset.heat_capacity,
-            heat_capacity_frozen=preset.heat_capacity_frozen,
-            latent_heat=preset.latent_heat,
-            freezing_starts_c=preset.freezing_starts_c,
-            freezing_ends_c=preset.freezing_ends_c,
-            perfusion_w_m3_k=preset.perfusion_w_m3_k if perfusion is None else 1e3 * perfusion,
-            temp_c=preset.temp_c if self.temp_c is None else self.temp_c,
-        )
+        """Return the preset with this table's own figures."""
+        own = {
+            "temp_c": self.temp_c,
+            "perfusion_w_m3_k": _thousand(self.perfusion_kw_m3_k),
+            "conductivity": self.conductivity_w_m_k,
+            "conductivity_frozen": self.conductivity_frozen_w_m_k,
+            "latent_heat": _thousand(self.latent_heat_kj_kg),
+        }
+        given = {key: value for key, value in own.items() if value is not None}
+        return replace(TISSUES[self.preset], **given)
+
+
+def _thousand(value: float | None) -> float | None:
+    return None if value is None else 1e3 * value
 
 
 class NerveTable(_Table):

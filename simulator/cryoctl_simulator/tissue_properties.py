@@ -68,6 +68,7 @@ class HeatCurves:
         capacity_frozen: The same of frozen tissue.
         conductivity: Of unfrozen tissue, W/(mm K).
         conductivity_frozen: The same of frozen tissue.
+        half_rise: Half of the conductivity's rise per K in the freezing range, W/(mm K2).
         melting_heat: Enthalpy between both ends of the freezing range, J/mm3.
         width_k: Width of the freezing range.
         frozen_potential: Conduction potential where all is frozen, W/mm; negative or 0.
@@ -75,7 +76,6 @@ class HeatCurves:
     """
 
     __slots__ = (
-        "_half_rise",
         "capacity",
         "capacity_frozen",
         "conductivity",
@@ -83,6 +83,7 @@ class HeatCurves:
         "freezing_ends_c",
         "freezing_starts_c",
         "frozen_potential",
+        "half_rise",
         "melting_heat",
         "perfusion",
         "temp_c",
@@ -102,7 +103,7 @@ class HeatCurves:
         self.melting_heat = per_mm3 * properties.latent_heat + mean_capacity * self.width_k
         self.frozen_potential = -0.5 * self.width_k * (self.conductivity + self.conductivity_frozen)
         rise = self.conductivity_frozen - self.conductivity
-        self._half_rise = 0.5 * rise / self.width_k if self.width_k > 0.0 else 0.0
+        self.half_rise = 0.5 * rise / self.width_k if self.width_k > 0.0 else 0.0
         self.perfusion = 1e-9 * properties.perfusion_w_m3_k
         self.temp_c = properties.temp_c
 
@@ -126,7 +127,7 @@ class HeatCurves:
         np.clip(enthalpy, -self.melting_heat, 0.0, out=scratch)
         if self.width_k > 0.0:
             scratch *= self.width_k / self.melting_heat
-            np.multiply(scratch, -self._half_rise, out=potential)
+            np.multiply(scratch, -self.half_rise, out=potential)
             potential += self.conductivity
             potential *= scratch
         else:
@@ -153,9 +154,17 @@ class HeatCurves:
         if above_k > 0.0:
             return self.conductivity * above_k
         if temp_c > self.freezing_ends_c:
-            return above_k * (self.conductivity - self._half_rise * above_k)
+            return above_k * (self.conductivity - self.half_rise * above_k)
         below_k = temp_c - self.freezing_ends_c
         return self.frozen_potential + self.conductivity_frozen * below_k
+
+    def conductivity_at(self, temp_c: float) -> float:
+        """Return the conductivity at ``temp_c``, W/(mm K)."""
+        if temp_c >= self.freezing_starts_c:
+            return self.conductivity
+        if temp_c <= self.freezing_ends_c:
+            return self.conductivity_frozen
+        return self.conductivity - 2.0 * self.half_rise * (temp_c - self.freezing_starts_c)
 
     def temp_of_potential(self, potential: float) -> float:
         """Return the temperature at a conduction potential, C."""
@@ -165,5 +174,5 @@ class HeatCurves:
             below = potential - self.frozen_potential
             return self.freezing_ends_c + below / self.conductivity_frozen
         # The root of the mushy parabola, in a form that holds for equal conductivities, too.
-        root = sqrt(self.conductivity**2 - 4.0 * self._half_rise * potential)
+        root = sqrt(self.conductivity**2 - 4.0 * self.half_rise * potential)
         return self.freezing_starts_c + 2.0 * potential / (self.conductivity + root)

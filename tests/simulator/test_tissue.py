@@ -12,6 +12,8 @@ from cryoctl_simulator.tissue import Tissue
 from cryoctl_simulator.tissue_properties import TissueProperties
 
 STEP_S = 0.1
+NEEDLE_J_K = 0.05
+HEATER_W = 1.5
 MUSCLE = TISSUES["muscle"]
 
 # 2-D axisymmetric enthalpy solver, muscle at 37 C, probe at Tp + (37 - Tp) exp(-t / 3 s):
@@ -56,8 +58,8 @@ def test_ice_and_cold_core_grow_as_in_the_two_dimensional_runs(
         heats_w.append(heat_w(ice, tip_c))
 
     for (radius_mm, cold_mm), (expected_mm, expected_cold_mm) in zip(grown, radii, strict=True):
-        assert radius_mm == pytest.approx(expected_mm, rel=0.08)
-        assert cold_mm == pytest.approx(expected_cold_mm, rel=0.12)
+        assert radius_mm == pytest.approx(expected_mm, rel=0.05)
+        assert cold_mm == pytest.approx(expected_cold_mm, rel=0.05)
     assert heats_w[1] == pytest.approx(heat_at_60_w, rel=0.06)
 
 
@@ -85,9 +87,9 @@ def test_perfusion_hardly_matters_within_two_minutes() -> None:
         freeze(ice, -68.0, from_s=0.0, to_s=120.0)
         radii.append(ice.radius_mm)
 
-    # The 2-D fit gave 4.40, 4.35, 4.23 and 3.94 mm.
+    # The reference model gives 4.60, 4.59, 4.50 and 4.27 mm.
     assert radii == sorted(radii, reverse=True)
-    assert radii[3] / radii[0] == pytest.approx(3.94 / 4.40, rel=0.03)
+    assert radii == pytest.approx([4.60, 4.59, 4.50, 4.27], rel=0.03)
 
 
 def thaw(ice: Tissue) -> list[tuple[float, float]]:
@@ -124,12 +126,129 @@ def test_melted_tissue_warms_up_slowly() -> None:
     ice = tissue(0.91, 8.0)
     freeze(ice, -60.0, from_s=0.0, to_s=30.0)
     thaw(ice)
-
     just_melted_c = ice.boundary_temp_c
-    ice.update(15.0, tip_temp_c=20.0, heat_j=0.0)
 
-    assert just_melted_c == pytest.approx(-1.0, abs=0.5)
-    assert ice.boundary_temp_c == pytest.approx(37.0 - 38.0 * exp(-1.0), abs=0.5)
+    for _ in range(150):
+        ice.update(STEP_S, tip_temp_c=ice.boundary_temp_c, heat_j=0.0)
+
+    assert -1.0 < just_melted_c < 4.0
+    assert 12.0 < ice.boundary_temp_c < 30.0
+
+
+@pytest.mark.parametrize("step_s", [0.01, 0.02, 0.1])
+def test_a_heated_needle_warms_as_in_two_dimensions_whatever_the_step(step_s: float) -> None:
+    ice = tissue(0.91, 8.0)
+    freeze(ice, -67.0, from_s=0.0, to_s=60.0)
+    tip_c = -67.0
+    seen_c = []
+
+    for step in range(1, round(6.0 / step_s) + 1):
+        before_c = tip_c
+        weight_w_k = ice.conductance_w_k
+        settled_c = ice.boundary_temp_c + HEATER_W / weight_w_k
+        tip_c = settled_c + (tip_c - settled_c) * exp(-weight_w_k * step_s / NEEDLE_J_K)
+        heat_j = NEEDLE_J_K * (tip_c - before_c) - HEATER_W * step_s
+        ice.update(step_s, tip_temp_c=tip_c, heat_j=heat_j)
+        if step % round(1.0 / step_s) == 0:
+            seen_c.append(tip_c)
+
+    # Reference model with the same needle, in steps of 1 ms on a grid of 0.1 mm.
+    assert seen_c == pytest.approx([-21.6, -5.3, 0.7, 6.5, 12.1, 16.9], abs=2.1)
+
+
+def test_what_the_needle_drew_is_booked_to_the_last_joule() -> None:
+    ice = tissue(0.91, 8.0, replace(MUSCLE, perfusion_w_m3_k=0.0))
+    drawn_j = 0.0
+
+    for step in range(6000):
+        tip_c = -65.0 if step < 3000 else 15.0
+        heat_j = heat_w(ice, tip_c) * STEP_S
+        ice.update(STEP_S, tip_temp_c=tip_c, heat_j=heat_j)
+        drawn_j += heat_j
+
+    # Calm steps are taken together: the last few calls may be waiting.
+    assert ice.stored_j == pytest.approx(-drawn_j, abs=abs(heat_w(ice, 15.0)))
+    assert drawn_j > 50.0
+
+
+@pytest.mark.parametrize("place", [(0.8, 0.0), (2.0, 0.0), (1.2, 4.0), (2.0, 5.0), (1.2, 6.0)])
+def test_the_field_around_the_needle_is_that_of_the_reference_model(
+    place: tuple[float, float],
+) -> None:
+    ice = tissue(0.91, 8.0)
+    freeze(ice, -70.0, from_s=0.0, to_s=120.0)
+    reference_c = {
+        (0.8, 0.0): -53.0,
+        (2.0, 0.0): -26.0,
+        (1.2, 4.0): -29.0,
+        (2.0, 5.0): -10.0,
+        (1.2, 6.0): -6.0,
+    }
+
+    assert ice.temp_at_c(*place) == pytest.approx(reference_c[place], abs=4.5)
+
+
+def test_far_away_the_tissue_is_undisturbed() -> None:
+    ice = tissue(0.91, 8.0)
+    freeze(ice, -70.0, from_s=0.0, to_s=60.0)
+
+    assert ice.temp_at_c(30.0, 0.0) == 37.0
+    assert ice.temp_at_c(0.2, 1.0) == pytest.approx(-70.0, abs=0.1)
+
+
+def test_gel_freezes_with_a_front_as_in_the_reference_model() -> None:
+    gel = tissue(0.91, 8.0, TISSUES["gel_22c"])
+
+    for step in range(1200):
+        tip_c = -65.0 + 87.0 * exp(-(step + 1) * STEP_S / 3.0)
+        gel.update(STEP_S, tip_temp_c=tip_c, heat_j=heat_w(gel, tip_c) * STEP_S)
+
+    assert gel.radius_mm == pytest.approx(5.06, rel=0.05)
+    assert gel.radius_minus20_mm == pytest.approx(2.25, rel=0.05)
+    assert gel.volume_mm3 == pytest.approx(803.0, rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"conductivity": -0.5}, "conductivity"),
+        ({"latent_heat": float("nan")}, "latent_heat"),
+        ({"temp_c": -3.0}, "temp_c"),
+        ({"freezing_ends_c": 0.0}, "freezing_ends_c"),
+        ({"perfusion_w_m3_k": float("inf")}, "perfusion_w_m3_k"),
+    ],
+)
+def test_tissue_that_cannot_be_is_refused_by_the_name_of_its_field(
+    changes: dict[str, float], field: str
+) -> None:
+    with pytest.raises(ValueError, match=field):
+        replace(MUSCLE, **changes)
+
+
+@pytest.mark.parametrize(
+    ("od_mm", "length_mm", "field"),
+    [
+        (-0.9, 8.0, "od_mm"),
+        (float("nan"), 8.0, "od_mm"),
+        (0.9, 0.0, "active_length_mm"),
+    ],
+)
+def test_a_needle_without_size_is_refused(od_mm: float, length_mm: float, field: str) -> None:
+    with pytest.raises(ValueError, match=field):
+        tissue(od_mm, length_mm)
+
+
+def test_a_saved_state_goes_on_as_the_original() -> None:
+    ice = tissue(0.91, 8.0)
+    freeze(ice, -60.0, from_s=0.0, to_s=20.0)
+    other = tissue(0.91, 8.0)
+    other.load(ice.save())
+
+    freeze(ice, -60.0, from_s=20.0, to_s=30.0)
+    freeze(other, -60.0, from_s=20.0, to_s=30.0)
+
+    assert other.radius_mm == ice.radius_mm
+    assert other.save() == ice.save()
 
 
 def test_a_heated_needle_melts_a_film_long_before_the_ball_is_gone() -> None:
@@ -137,7 +256,7 @@ def test_a_heated_needle_melts_a_film_long_before_the_ball_is_gone() -> None:
     freeze(ice, -67.0, from_s=0.0, to_s=60.0)
     volume_mm3 = ice.volume_mm3
 
-    for _ in range(20):
+    for _ in range(30):
         ice.update(STEP_S, tip_temp_c=10.0, heat_j=heat_w(ice, 10.0) * STEP_S)
 
     assert ice.film_mm > 0.1
