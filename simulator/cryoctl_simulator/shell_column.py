@@ -1,0 +1,172 @@
+"""Heat conduction through the shells around a needle: one implicit step, one look from the needle.
+
+The arithmetic takes numbers for one needle, or arrays for many needles of one shape at once:
+``shell_columns`` adds what has to choose between cases.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from cryoctl_simulator.shells import Shells
+from cryoctl_simulator.tissue_properties import HeatCurves
+
+SHELLS: Final = 40
+ITERATIONS: Final = 2  # of the implicit step: tangents first, then chords
+STILL_J_MM3: Final = 1e-12  # a shell that changed less keeps its tangent
+LIKE_K: Final = 0.01  # temperatures closer than this have one conductivity
+
+# A number for one needle, an array for many.
+Value = Any
+
+
+class ShellColumn:
+    """Enthalpy of every shell, from the needle outward, and what follows from it.
+
+    Attributes:
+        enthalpy: Of each shell, J/mm3; ``look`` must be called after a change.
+        potential: Conduction potential of each shell, W/mm.
+    """
+
+    __slots__ = ("_slope", "_start", "_warming", "curves", "enthalpy", "potential", "shells")
+
+    def __init__(self, curves: HeatCurves, shells: Shells, start: Value) -> None:
+        self.curves = curves
+        self.shells = shells
+        self._start = start
+        self.enthalpy: list[Value] = [start] * SHELLS
+        self.potential: list[Value] = [0.0] * SHELLS
+        self._slope: list[Value] = [0.0] * SHELLS
+        self._warming: list[Value] = [0.0] * SHELLS
+
+    def move(self, duration_s: Value, heat_w: Value) -> None:
+        """Take one implicit step with a known heat flow into the needle."""
+        change = self._solve(duration_s, heat_w)
+        for _ in range(ITERATIONS - 1):
+            self._take_chords(change)
+            change = self._solve(duration_s, heat_w)
+        self.enthalpy = [before + gain for before, gain in zip(self.enthalpy, change, strict=True)]
+
+    def look(self) -> None:
+        """Work out potentials, their slopes over enthalpy, and the help of blood."""
+        curves, volumes = self.curves, self.shells.volume_mm3
+        warm = curves.conductivity / curves.capacity
+        cold = curves.conductivity_frozen / curves.capacity_frozen
+        melting = curves.melting_heat
+        per_heat = curves.width_k / melting
+        twice_rise = 2.0 * curves.half_rise
+        warming = curves.perfusion / curves.capacity
+        potential, slope, blood = self.potential, self._slope, self._warming
+        for i, enthalpy in enumerate(self.enthalpy):
+            if enthalpy > 0.0:
+                potential[i] = warm * enthalpy
+                slope[i] = warm
+                blood[i] = warming * volumes[i]
+                continue
+            blood[i] = 0.0
+            if enthalpy <= -melting:
+                potential[i] = curves.frozen_potential + cold * (enthalpy + melting)
+                slope[i] = cold
+            else:
+                below_k = enthalpy * per_heat
+                steepness = curves.conductivity - twice_rise * below_k
+                potential[i] = 0.5 * below_k * (curves.conductivity + steepness)
+                slope[i] = steepness * per_heat
+
+    def needle_side(self, horizon_s: Value, tip_temp_c: Value) -> tuple[Value, Value]:
+        """Reduce all shells to one conductance (W/K) and one temperature (C), for a while."""
+        shells = self.shells
+        rise, diagonal = self._innermost(horizon_s, shells.needle_mm)
+        tangent = self._slope[0]
+        stiff = 1.0 - tangent * shells.needle_mm / diagonal
+        boundary = self.potential[0] + tangent * rise / diagonal / stiff
+        boundary_c = self._temp_of(boundary)
+        mean = self._mean_conductivity(boundary, boundary_c, tip_temp_c)
+        return shells.needle_mm * stiff * mean, boundary_c
+
+    def stored_j(self) -> Value:
+        """Return the heat gained since the start, what blood brought included."""
+        pairs = zip(self.enthalpy, self.shells.volume_mm3, strict=True)
+        return sum((enthalpy - self._start) * volume for enthalpy, volume in pairs)
+
+    def _solve(self, duration_s: Value, heat_w: Value) -> list[Value]:
+        """Return the change of each shell's enthalpy for a given heat flow into the needle."""
+        rises, shares = self._eliminate(duration_s)
+        rise, diagonal = self._close(rises[1], shares[1], duration_s, 0.0)
+        change = (rise - heat_w) / diagonal
+        changes = [change]
+        for i in range(1, SHELLS):
+            change = rises[i] + shares[i] * change
+            changes.append(change)
+        return changes
+
+    def _innermost(self, duration_s: Value, needle_mm: float) -> tuple[Value, Value]:
+        rises, shares = self._eliminate(duration_s)
+        return self._close(rises[1], shares[1], duration_s, needle_mm)
+
+    def _eliminate(self, duration_s: Value) -> tuple[list[Value], list[Value]]:
+        """Return, per shell but the first, ``change[i] = rises[i] + shares[i] * change[i - 1]``.
+
+        Gauss elimination from the outside in, of the implicit heat balance of each shell.
+        """
+        potential, slope, enthalpy = self.potential, self._slope, self.enthalpy
+        warming, start = self._warming, self._start
+        outward_mm, volume_mm3 = self.shells.outward_mm, self.shells.volume_mm3
+        per_s = 1.0 / duration_s
+        rises: list[Value] = [0.0] * SHELLS
+        shares: list[Value] = [0.0] * SHELLS
+        outer_rise = outer_share = outer_potential = coupling = outer_mm = 0.0
+        for i in range(SHELLS - 1, 0, -1):
+            inner_mm = outward_mm[i - 1]
+            here, tangent, blood = potential[i], slope[i], warming[i]
+            diagonal = volume_mm3[i] * per_s + (outer_mm + inner_mm) * tangent
+            diagonal += blood - coupling * outer_share
+            rise = outer_mm * (outer_potential - here) + inner_mm * (potential[i - 1] - here)
+            rise += coupling * outer_rise + blood * (start - enthalpy[i])
+            outer_rise = rises[i] = rise / diagonal
+            outer_share = shares[i] = inner_mm * slope[i - 1] / diagonal
+            outer_mm, outer_potential = inner_mm, here
+            coupling = inner_mm * tangent
+        return rises, shares
+
+    def _close(
+        self, outer_rise: Value, outer_share: Value, duration_s: Value, needle_mm: float
+    ) -> tuple[Value, Value]:
+        """Return the heat balance of the first shell: ``rise`` over ``diagonal``."""
+        potential, slope, blood = self.potential, self._slope, self._warming[0]
+        outward_mm = self.shells.outward_mm[0]
+        coupling = outward_mm * slope[1]
+        rise = outward_mm * (potential[1] - potential[0]) + coupling * outer_rise
+        rise += blood * (self._start - self.enthalpy[0])
+        diagonal = self.shells.volume_mm3[0] / duration_s + (needle_mm + outward_mm) * slope[0]
+        return rise, diagonal + blood - coupling * outer_share
+
+    # -- what differs between one needle and many ------------------------------------------------
+
+    def _take_chords(self, change: list[Value]) -> None:
+        slope, potential, enthalpy = self._slope, self.potential, self.enthalpy
+        for i, gain in enumerate(change):
+            if abs(gain) > STILL_J_MM3:
+                slope[i] = (self._potential_of(enthalpy[i] + gain) - potential[i]) / gain
+
+    def _potential_of(self, enthalpy: float) -> float:
+        curves = self.curves
+        if enthalpy >= 0.0:
+            return curves.conductivity / curves.capacity * enthalpy
+        melting = curves.melting_heat
+        if enthalpy <= -melting:
+            cold = curves.conductivity_frozen / curves.capacity_frozen
+            return curves.frozen_potential + cold * (enthalpy + melting)
+        below_k = enthalpy * curves.width_k / melting
+        return below_k * (curves.conductivity - curves.half_rise * below_k)
+
+    def _temp_of(self, potential: Value) -> Value:
+        return self.curves.temp_of_potential(potential)
+
+    def _mean_conductivity(
+        self, boundary: Value, boundary_temp_c: Value, tip_temp_c: Value
+    ) -> Value:
+        difference_k = boundary_temp_c - tip_temp_c
+        if abs(difference_k) > LIKE_K:
+            return (boundary - self.curves.potential_at(tip_temp_c)) / difference_k
+        return self.curves.conductivity_at(tip_temp_c)
