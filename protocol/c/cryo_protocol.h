@@ -16,7 +16,7 @@
 /* Versions. */
 #define CRYO_PROTOCOL_MAJOR 1u
 #define CRYO_PROTOCOL_MINOR 0u
-#define CRYO_SCHEMA_HASH 0x230E14ADu
+#define CRYO_SCHEMA_HASH 0x08A6845Eu
 
 /* Frame: COBS(header payload [tag] crc) 0x00. */
 #define CRYO_FRAME_VERSION 1u
@@ -66,6 +66,7 @@ enum cryo_device_state {
     CRYO_DEVICE_STATE_THAW = 7,
     CRYO_DEVICE_STATE_SAFE = 8,
     CRYO_DEVICE_STATE_FAULT = 9,
+    CRYO_DEVICE_STATE_STIMULATE = 10,
 };
 
 /* What the controller claims, with every lease, that the probe should be doing. */
@@ -88,6 +89,7 @@ enum cryo_op {
     CRYO_OP_END = 9,
     CRYO_OP_CLEAR = 10,
     CRYO_OP_STOP = 11,
+    CRYO_OP_STIMULATE = 12,
 };
 
 /* First stage of an answer: whether the command was taken. */
@@ -103,6 +105,7 @@ enum cryo_answer {
     CRYO_ANSWER_PRESSURE = 8,
     CRYO_ANSWER_BATTERY = 9,
     CRYO_ANSWER_SENSOR = 10,
+    CRYO_ANSWER_TIP_COLD = 11,
 };
 
 /* Second stage of an answer: how the actuation ended. */
@@ -122,6 +125,13 @@ enum cryo_safe_action {
 enum cryo_thaw_mode {
     CRYO_THAW_MODE_PASSIVE = 0,
     CRYO_THAW_MODE_ACTIVE = 1,
+};
+
+/* What a stimulus of the nerve does: nothing, something felt, a muscle's twitch. */
+enum cryo_stimulus_response {
+    CRYO_STIMULUS_RESPONSE_NONE = 0,
+    CRYO_STIMULUS_RESPONSE_SENSORY = 1,
+    CRYO_STIMULUS_RESPONSE_MOTOR = 2,
 };
 
 /* What an EVENT message reports. */
@@ -179,6 +189,7 @@ enum cryo_capability {
     CRYO_CAPABILITY_LEAK_TEST = 256,
     CRYO_CAPABILITY_BEEPER = 512,
     CRYO_CAPABILITY_LED = 1024,
+    CRYO_CAPABILITY_STIMULATOR = 2048,
 };
 
 /* Sensors a device says it has; the same bits mark an open circuit in telemetry. */
@@ -192,6 +203,7 @@ enum cryo_sensor {
     CRYO_SENSOR_CARTRIDGE_TEMP = 64,
     CRYO_SENSOR_BATTERY = 128,
     CRYO_SENSOR_BUTTON = 256,
+    CRYO_SENSOR_RESPONSE = 512,
 };
 
 /* How a trip makes the probe safe. */
@@ -340,11 +352,11 @@ CRYO_ASSERT(vitals_tip_heater_permille, offsetof(struct cryo_vitals, tip_heater_
 CRYO_ASSERT(vitals_shutoff_open, offsetof(struct cryo_vitals, shutoff_open) == CRYO_VITALS_SHUTOFF_OPEN_OFFSET);
 
 /* One sample of everything, at a fixed period. */
-#define CRYO_TELEMETRY_SIZE 64u
+#define CRYO_TELEMETRY_SIZE 70u
 #define CRYO_TELEMETRY_DEVICE_MS_OFFSET 0u
 #define CRYO_TELEMETRY_STATE_OFFSET 4u
 #define CRYO_TELEMETRY_STATE_MIN 0
-#define CRYO_TELEMETRY_STATE_MAX 9
+#define CRYO_TELEMETRY_STATE_MAX 10
 #define CRYO_TELEMETRY_TRIP_OFFSET 5u
 #define CRYO_TELEMETRY_TRIP_MIN 0
 #define CRYO_TELEMETRY_TRIP_MAX 25
@@ -379,10 +391,22 @@ CRYO_ASSERT(vitals_shutoff_open, offsetof(struct cryo_vitals, shutoff_open) == C
 #define CRYO_TELEMETRY_BEEPER_OFFSET 51u
 #define CRYO_TELEMETRY_BEEPER_MIN 0
 #define CRYO_TELEMETRY_BEEPER_MAX 1
-#define CRYO_TELEMETRY_FREEZE_MS_OFFSET 52u
-#define CRYO_TELEMETRY_THAW_ENERGY_MJ_OFFSET 56u
-#define CRYO_TELEMETRY_LEASE_LEFT_MS_OFFSET 60u
-#define CRYO_TELEMETRY_EVENT_COUNT_OFFSET 62u
+#define CRYO_TELEMETRY_STIMULUS_UA_OFFSET 52u
+#define CRYO_TELEMETRY_STIMULUS_UA_MIN 0
+#define CRYO_TELEMETRY_STIMULUS_UA_MAX 10000
+#define CRYO_TELEMETRY_STIMULUS_HZ_OFFSET 54u
+#define CRYO_TELEMETRY_STIMULUS_HZ_MIN 0
+#define CRYO_TELEMETRY_STIMULUS_HZ_MAX 100
+#define CRYO_TELEMETRY_STIMULUS_PULSE_US_OFFSET 55u
+#define CRYO_TELEMETRY_STIMULUS_PULSE_US_MIN 0
+#define CRYO_TELEMETRY_STIMULUS_PULSE_US_MAX 1000
+#define CRYO_TELEMETRY_STIMULUS_RESPONSE_OFFSET 57u
+#define CRYO_TELEMETRY_STIMULUS_RESPONSE_MIN 0
+#define CRYO_TELEMETRY_STIMULUS_RESPONSE_MAX 2
+#define CRYO_TELEMETRY_FREEZE_MS_OFFSET 58u
+#define CRYO_TELEMETRY_THAW_ENERGY_MJ_OFFSET 62u
+#define CRYO_TELEMETRY_LEASE_LEFT_MS_OFFSET 66u
+#define CRYO_TELEMETRY_EVENT_COUNT_OFFSET 68u
 #pragma pack(push, 1)
 struct cryo_telemetry {
     uint32_t device_ms; /* device clock when the sensors were read, wraps, ms */
@@ -405,6 +429,10 @@ struct cryo_telemetry {
     uint16_t skin_warmer_permille; /* skin warmer duty, ‰ */
     uint8_t led; /* handpiece light on */
     uint8_t beeper; /* handpiece beeper on */
+    uint16_t stimulus_ua; /* stimulator output, 0: off, µA */
+    uint8_t stimulus_hz; /* pulses a second, Hz */
+    uint16_t stimulus_pulse_us; /* width of a pulse, µs */
+    uint8_t stimulus_response; /* to the present stimulus (`StimulusResponse`) */
     uint32_t freeze_ms; /* length of the present or last freeze, ms */
     uint32_t thaw_energy_mj; /* tip heater energy of this thaw, mJ */
     uint16_t lease_left_ms; /* life left in the controller's lease, ms */
@@ -432,6 +460,10 @@ CRYO_ASSERT(telemetry_tip_heater_permille, offsetof(struct cryo_telemetry, tip_h
 CRYO_ASSERT(telemetry_skin_warmer_permille, offsetof(struct cryo_telemetry, skin_warmer_permille) == CRYO_TELEMETRY_SKIN_WARMER_PERMILLE_OFFSET);
 CRYO_ASSERT(telemetry_led, offsetof(struct cryo_telemetry, led) == CRYO_TELEMETRY_LED_OFFSET);
 CRYO_ASSERT(telemetry_beeper, offsetof(struct cryo_telemetry, beeper) == CRYO_TELEMETRY_BEEPER_OFFSET);
+CRYO_ASSERT(telemetry_stimulus_ua, offsetof(struct cryo_telemetry, stimulus_ua) == CRYO_TELEMETRY_STIMULUS_UA_OFFSET);
+CRYO_ASSERT(telemetry_stimulus_hz, offsetof(struct cryo_telemetry, stimulus_hz) == CRYO_TELEMETRY_STIMULUS_HZ_OFFSET);
+CRYO_ASSERT(telemetry_stimulus_pulse_us, offsetof(struct cryo_telemetry, stimulus_pulse_us) == CRYO_TELEMETRY_STIMULUS_PULSE_US_OFFSET);
+CRYO_ASSERT(telemetry_stimulus_response, offsetof(struct cryo_telemetry, stimulus_response) == CRYO_TELEMETRY_STIMULUS_RESPONSE_OFFSET);
 CRYO_ASSERT(telemetry_freeze_ms, offsetof(struct cryo_telemetry, freeze_ms) == CRYO_TELEMETRY_FREEZE_MS_OFFSET);
 CRYO_ASSERT(telemetry_thaw_energy_mj, offsetof(struct cryo_telemetry, thaw_energy_mj) == CRYO_TELEMETRY_THAW_ENERGY_MJ_OFFSET);
 CRYO_ASSERT(telemetry_lease_left_ms, offsetof(struct cryo_telemetry, lease_left_ms) == CRYO_TELEMETRY_LEASE_LEFT_MS_OFFSET);
@@ -446,7 +478,7 @@ CRYO_ASSERT(telemetry_event_count, offsetof(struct cryo_telemetry, event_count) 
 #define CRYO_EVENT_CODE_MAX 8
 #define CRYO_EVENT_STATE_OFFSET 7u
 #define CRYO_EVENT_STATE_MIN 0
-#define CRYO_EVENT_STATE_MAX 9
+#define CRYO_EVENT_STATE_MAX 10
 #define CRYO_EVENT_TRIP_OFFSET 8u
 #define CRYO_EVENT_TRIP_MIN 0
 #define CRYO_EVENT_TRIP_MAX 25
@@ -473,12 +505,12 @@ CRYO_ASSERT(event_value, offsetof(struct cryo_event, value) == CRYO_EVENT_VALUE_
 CRYO_ASSERT(event_limit, offsetof(struct cryo_event, limit) == CRYO_EVENT_LIMIT_OFFSET);
 
 /* Controller asks for one operation; the same bytes again are a retry. Unused fields are 0. */
-#define CRYO_COMMAND_SIZE 27u
+#define CRYO_COMMAND_SIZE 32u
 #define CRYO_COMMAND_COUNTER_OFFSET 0u
 #define CRYO_COMMAND_DEADLINE_MS_OFFSET 4u
 #define CRYO_COMMAND_OP_OFFSET 8u
 #define CRYO_COMMAND_OP_MIN 1
-#define CRYO_COMMAND_OP_MAX 11
+#define CRYO_COMMAND_OP_MAX 12
 #define CRYO_COMMAND_MODE_OFFSET 9u
 #define CRYO_COMMAND_MODE_MIN 0
 #define CRYO_COMMAND_MODE_MAX 1
@@ -489,6 +521,15 @@ CRYO_ASSERT(event_limit, offsetof(struct cryo_event, limit) == CRYO_EVENT_LIMIT_
 #define CRYO_COMMAND_SETPOINT_MDEGC_OFFSET 15u
 #define CRYO_COMMAND_DURATION_MS_OFFSET 19u
 #define CRYO_COMMAND_ENERGY_MJ_OFFSET 23u
+#define CRYO_COMMAND_STIMULUS_UA_OFFSET 27u
+#define CRYO_COMMAND_STIMULUS_UA_MIN 0
+#define CRYO_COMMAND_STIMULUS_UA_MAX 10000
+#define CRYO_COMMAND_STIMULUS_HZ_OFFSET 29u
+#define CRYO_COMMAND_STIMULUS_HZ_MIN 0
+#define CRYO_COMMAND_STIMULUS_HZ_MAX 100
+#define CRYO_COMMAND_STIMULUS_PULSE_US_OFFSET 30u
+#define CRYO_COMMAND_STIMULUS_PULSE_US_MIN 0
+#define CRYO_COMMAND_STIMULUS_PULSE_US_MAX 1000
 #pragma pack(push, 1)
 struct cryo_command {
     uint32_t counter; /* grows by at least 1 with each new command */
@@ -498,8 +539,11 @@ struct cryo_command {
     uint8_t cycles; /* ARM: freezes to authorise */
     uint32_t treatment_hash; /* ARM, START: treatment authorised */
     int32_t setpoint_mdegc; /* FREEZE, SETPOINT: tip set-point, m°C */
-    uint32_t duration_ms; /* FREEZE, PREWARM: at most this long, ms */
+    uint32_t duration_ms; /* FREEZE, PREWARM, STIMULATE: at most, ms */
     uint32_t energy_mj; /* THAW: tip heater energy allowed, mJ */
+    uint16_t stimulus_ua; /* STIMULATE: amplitude, 0 turns it off, µA */
+    uint8_t stimulus_hz; /* STIMULATE: pulses a second, Hz */
+    uint16_t stimulus_pulse_us; /* STIMULATE: width of a pulse, µs */
 };
 #pragma pack(pop)
 CRYO_ASSERT(command_size, sizeof(struct cryo_command) == CRYO_COMMAND_SIZE);
@@ -512,6 +556,9 @@ CRYO_ASSERT(command_treatment_hash, offsetof(struct cryo_command, treatment_hash
 CRYO_ASSERT(command_setpoint_mdegc, offsetof(struct cryo_command, setpoint_mdegc) == CRYO_COMMAND_SETPOINT_MDEGC_OFFSET);
 CRYO_ASSERT(command_duration_ms, offsetof(struct cryo_command, duration_ms) == CRYO_COMMAND_DURATION_MS_OFFSET);
 CRYO_ASSERT(command_energy_mj, offsetof(struct cryo_command, energy_mj) == CRYO_COMMAND_ENERGY_MJ_OFFSET);
+CRYO_ASSERT(command_stimulus_ua, offsetof(struct cryo_command, stimulus_ua) == CRYO_COMMAND_STIMULUS_UA_OFFSET);
+CRYO_ASSERT(command_stimulus_hz, offsetof(struct cryo_command, stimulus_hz) == CRYO_COMMAND_STIMULUS_HZ_OFFSET);
+CRYO_ASSERT(command_stimulus_pulse_us, offsetof(struct cryo_command, stimulus_pulse_us) == CRYO_COMMAND_STIMULUS_PULSE_US_OFFSET);
 
 /* Controller is alive and holds the probe; needs no answer. */
 #define CRYO_LEASE_SIZE 9u
@@ -561,10 +608,10 @@ CRYO_ASSERT(stop_trip, offsetof(struct cryo_stop, trip) == CRYO_STOP_TRIP_OFFSET
 #define CRYO_ACK_COUNTER_OFFSET 0u
 #define CRYO_ACK_OP_OFFSET 4u
 #define CRYO_ACK_OP_MIN 1
-#define CRYO_ACK_OP_MAX 11
+#define CRYO_ACK_OP_MAX 12
 #define CRYO_ACK_ANSWER_OFFSET 5u
 #define CRYO_ACK_ANSWER_MIN 0
-#define CRYO_ACK_ANSWER_MAX 10
+#define CRYO_ACK_ANSWER_MAX 11
 #pragma pack(push, 1)
 struct cryo_ack {
     uint32_t counter; /* counter of the command answered */
@@ -582,7 +629,7 @@ CRYO_ASSERT(ack_answer, offsetof(struct cryo_ack, answer) == CRYO_ACK_ANSWER_OFF
 #define CRYO_DONE_COUNTER_OFFSET 0u
 #define CRYO_DONE_OP_OFFSET 4u
 #define CRYO_DONE_OP_MIN 1
-#define CRYO_DONE_OP_MAX 11
+#define CRYO_DONE_OP_MAX 12
 #define CRYO_DONE_RESULT_OFFSET 5u
 #define CRYO_DONE_RESULT_MIN 0
 #define CRYO_DONE_RESULT_MAX 2
@@ -602,7 +649,7 @@ CRYO_ASSERT(done_result, offsetof(struct cryo_done, result) == CRYO_DONE_RESULT_
 CRYO_ASSERT(done_detail, offsetof(struct cryo_done, detail) == CRYO_DONE_DETAIL_OFFSET);
 
 /* Limits of 20G x 8 mm single needle, CO2; compare the hash before ARM. */
-#define CRYO_PROFILE_CO2_20G_HASH 0x668462F8u
+#define CRYO_PROFILE_CO2_20G_HASH 0x14193062u
 #define CRYO_PROFILE_CO2_20G_TIP_FLOOR_MDEGC (-82000)
 #define CRYO_PROFILE_CO2_20G_SETPOINT_MIN_MDEGC (-66000)
 #define CRYO_PROFILE_CO2_20G_SETPOINT_MAX_MDEGC (-20000)
@@ -628,10 +675,11 @@ CRYO_ASSERT(done_detail, offsetof(struct cryo_done, detail) == CRYO_DONE_DETAIL_
 #define CRYO_PROFILE_CO2_20G_HEATER_ON_MS_MAX 20000
 #define CRYO_PROFILE_CO2_20G_HEATER_TIP_MAX_MDEGC 43000
 #define CRYO_PROFILE_CO2_20G_SKIN_MIN_MDEGC 5000
+#define CRYO_PROFILE_CO2_20G_STIMULUS_UA_MAX 5000
 #define CRYO_PROFILE_CO2_20G_BATTERY_MIN_MV 3300
 
 /* Limits of 20G x 8 mm single needle, N2O; compare the hash before ARM. */
-#define CRYO_PROFILE_N2O_20G_HASH 0xF95DBE02u
+#define CRYO_PROFILE_N2O_20G_HASH 0x46F0BD2Du
 #define CRYO_PROFILE_N2O_20G_TIP_FLOOR_MDEGC (-85000)
 #define CRYO_PROFILE_N2O_20G_SETPOINT_MIN_MDEGC (-63000)
 #define CRYO_PROFILE_N2O_20G_SETPOINT_MAX_MDEGC (-20000)
@@ -657,10 +705,11 @@ CRYO_ASSERT(done_detail, offsetof(struct cryo_done, detail) == CRYO_DONE_DETAIL_
 #define CRYO_PROFILE_N2O_20G_HEATER_ON_MS_MAX 20000
 #define CRYO_PROFILE_N2O_20G_HEATER_TIP_MAX_MDEGC 43000
 #define CRYO_PROFILE_N2O_20G_SKIN_MIN_MDEGC 5000
+#define CRYO_PROFILE_N2O_20G_STIMULUS_UA_MAX 5000
 #define CRYO_PROFILE_N2O_20G_BATTERY_MIN_MV 3300
 
 /* Limits of three 27G x 8.5 mm needles, N2O; compare the hash before ARM. */
-#define CRYO_PROFILE_N2O_27GX3_HASH 0x8CE9BA95u
+#define CRYO_PROFILE_N2O_27GX3_HASH 0xDD335DFDu
 #define CRYO_PROFILE_N2O_27GX3_TIP_FLOOR_MDEGC (-85000)
 #define CRYO_PROFILE_N2O_27GX3_SETPOINT_MIN_MDEGC (-57000)
 #define CRYO_PROFILE_N2O_27GX3_SETPOINT_MAX_MDEGC (-20000)
@@ -686,6 +735,7 @@ CRYO_ASSERT(done_detail, offsetof(struct cryo_done, detail) == CRYO_DONE_DETAIL_
 #define CRYO_PROFILE_N2O_27GX3_HEATER_ON_MS_MAX 20000
 #define CRYO_PROFILE_N2O_27GX3_HEATER_TIP_MAX_MDEGC 43000
 #define CRYO_PROFILE_N2O_27GX3_SKIN_MIN_MDEGC 5000
+#define CRYO_PROFILE_N2O_27GX3_STIMULUS_UA_MAX 5000
 #define CRYO_PROFILE_N2O_27GX3_BATTERY_MIN_MV 3300
 
 #endif

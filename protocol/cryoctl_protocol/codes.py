@@ -19,6 +19,7 @@ class DeviceState(IntEnum):
     THAW = 7
     SAFE = 8
     FAULT = 9
+    STIMULATE = 10
 
 
 class HostMode(IntEnum):
@@ -43,6 +44,7 @@ class Op(IntEnum):
     END = 9
     CLEAR = 10
     STOP = 11
+    STIMULATE = 12
 
 
 class Answer(IntEnum):
@@ -59,6 +61,7 @@ class Answer(IntEnum):
     PRESSURE = 8
     BATTERY = 9
     SENSOR = 10
+    TIP_COLD = 11
 
 
 class Result(IntEnum):
@@ -83,6 +86,14 @@ class ThawMode(IntEnum):
     ACTIVE = 1
 
 
+class StimulusResponse(IntEnum):
+    """What a stimulus of the nerve does: nothing, something felt, a muscle's twitch."""
+
+    NONE = 0
+    SENSORY = 1
+    MOTOR = 2
+
+
 class Capability(IntFlag):
     """What a device says it has."""
 
@@ -97,6 +108,7 @@ class Capability(IntFlag):
     LEAK_TEST = 256
     BEEPER = 512
     LED = 1024
+    STIMULATOR = 2048
 
 
 class Sensor(IntFlag):
@@ -111,6 +123,7 @@ class Sensor(IntFlag):
     CARTRIDGE_TEMP = 64
     BATTERY = 128
     BUTTON = 256
+    RESPONSE = 512
 
 
 class EventCode(IntEnum):
@@ -165,6 +178,7 @@ ENUMERATIONS: Final[tuple[type[IntEnum | IntFlag], ...]] = (
     Result,
     SafeAction,
     ThawMode,
+    StimulusResponse,
     EventCode,
     Trip,
     Capability,
@@ -214,6 +228,6 @@ TRIP_RULES: Final[dict[Trip, TripRule]] = {
     Trip.THAW_TIMEOUT:       TripRule("SR-14", _OFF,  "the tip did not come free in time"),
     Trip.DEVICE_RESTART:     TripRule("SR-26", _THAW, "the probe restarted"),
     Trip.SENSOR_OPEN:        TripRule("SR-18", _THAW, "pressure or flow cannot be seen"),
-    Trip.OUTPUTS_OVERLAP:    TripRule("SR-15", _OFF,  "valve and tip heater on together"),
+    Trip.OUTPUTS_OVERLAP:    TripRule("SR-15", _OFF,  "two of valve, heater, stimulator on"),
 }
 # fmt: on

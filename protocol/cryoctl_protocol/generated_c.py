@@ -37,6 +37,7 @@ _WIRE_UNITS: Final = {
     "g": ("_g", "_mg"),
     "W": ("_w", "_mw"),
     "J": ("_j", "_mj"),
+    "mA": ("_ma", "_ua"),
     "": ("_fraction", "_permille"),
 }
 """Units of a profile and the thousandth of each that the firmware counts in."""

@@ -52,10 +52,11 @@ _STATE_OF_OP: Final[dict[int, int]] = {
     Op.SELF_TEST: DeviceState.SELF_TEST,
     Op.LEAK_TEST: DeviceState.LEAK_TEST,
     Op.PREWARM: DeviceState.PREWARM,
+    Op.STIMULATE: DeviceState.STIMULATE,
 }
 _UNASKED: Final = frozenset({Op.FREEZE, Op.THAW})
 """Their ends are known from the state: nobody waits for the message."""
-_OPEN_ENDED: Final = frozenset({Op.PREWARM, Op.FREEZE, Op.THAW})
+_OPEN_ENDED: Final = frozenset({Op.PREWARM, Op.FREEZE, Op.THAW, Op.STIMULATE})
 """Operations that last as long as treatment and tissue want; state and interlocks watch these."""
 REJECT_WINDOW_S: Final = 1.0
 _SEQ_AHEAD_MAX: Final = 0x8000

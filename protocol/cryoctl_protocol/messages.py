@@ -28,6 +28,7 @@ from cryoctl_protocol.codes import (
     Op,
     Result,
     SafeAction,
+    StimulusResponse,
     ThawMode,
     Trip,
 )
@@ -146,6 +147,10 @@ class Telemetry(NamedTuple):
     skin_warmer_permille: Annotated[int, wire(Int16ul, "‰", "skin warmer duty", low=0, high=1000)]
     led: Annotated[int, flag("handpiece light on")]
     beeper: Annotated[int, flag("handpiece beeper on")]
+    stimulus_ua: Annotated[int, wire(Int16ul, "µA", "stimulator output, 0: off", low=0, high=10000)]
+    stimulus_hz: Annotated[int, wire(Int8ul, "Hz", "pulses a second", low=0, high=100)]
+    stimulus_pulse_us: Annotated[int, wire(Int16ul, "µs", "width of a pulse", low=0, high=1000)]
+    stimulus_response: Annotated[int, code(StimulusResponse, "to the present stimulus")]
     freeze_ms: Annotated[int, wire(Int32ul, "ms", "length of the present or last freeze")]
     thaw_energy_mj: Annotated[int, wire(Int32ul, "mJ", "tip heater energy of this thaw")]
     lease_left_ms: Annotated[int, wire(Int16ul, "ms", "life left in the controller's lease")]
@@ -174,8 +179,15 @@ class Command(NamedTuple):
     cycles: Annotated[int, wire(Int8ul, doc="ARM: freezes to authorise", low=0, high=20)]
     treatment_hash: Annotated[int, wire(Int32ul, doc="ARM, START: treatment authorised")]
     setpoint_mdegc: Annotated[int, wire(Int32sl, "m°C", "FREEZE, SETPOINT: tip set-point")]
-    duration_ms: Annotated[int, wire(Int32ul, "ms", "FREEZE, PREWARM: at most this long")]
+    duration_ms: Annotated[int, wire(Int32ul, "ms", "FREEZE, PREWARM, STIMULATE: at most")]
     energy_mj: Annotated[int, wire(Int32ul, "mJ", "THAW: tip heater energy allowed")]
+    stimulus_ua: Annotated[
+        int, wire(Int16ul, "µA", "STIMULATE: amplitude, 0 turns it off", low=0, high=10000)
+    ]
+    stimulus_hz: Annotated[int, wire(Int8ul, "Hz", "STIMULATE: pulses a second", low=0, high=100)]
+    stimulus_pulse_us: Annotated[
+        int, wire(Int16ul, "µs", "STIMULATE: width of a pulse", low=0, high=1000)
+    ]
 
 
 class Lease(NamedTuple):

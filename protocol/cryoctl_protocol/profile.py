@@ -21,6 +21,7 @@ _FREEZE_CAP_S: Final = 180.0  # SR-09
 _THAW_ENERGY_CAP_J: Final = 5.0  # SR-16
 _HEATER_ON_CAP_S: Final = 20.0  # SR-16
 _HEATER_TIP_CAP_C: Final = 43.0  # SR-16
+_STIMULUS_CAP_MA: Final = 10.0  # SR-41: the range of stimulators for locating nerves
 
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -86,6 +87,9 @@ class Limits(BaseModel):
         unit="C", gt=0.0, le=_HEATER_TIP_CAP_C, doc="Above this tip temperature: heater off."
     )
     skin_min_c: float = quantity(unit="C", ge=0.0, le=40.0, doc="Below: end the freeze.")
+    stimulus_ma_max: float = quantity(
+        unit="mA", gt=0.0, le=_STIMULUS_CAP_MA, doc="Strongest stimulus of a nerve."
+    )
     battery_min_mv: int = quantity(unit="mV", ge=0, le=20000, doc="Below: no freeze.")
 
     @property

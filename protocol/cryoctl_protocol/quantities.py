@@ -22,6 +22,7 @@ UNIT_WORDS: Final = {
     "W": "watts",
     "J": "joules",
     "mV": "millivolts",
+    "mA": "milliamperes",
 }
 
 # Endings people give a key; the longest that fits is taken for the unit.
@@ -30,7 +31,23 @@ UNIT_ENDINGS: Final = frozenset(
         *("c", "f", "k", "celsius", "fahrenheit", "kelvin", "deg", "degc", "c_per_s", "k_per_s"),
         *("s", "sec", "secs", "second", "seconds", "ms", "min", "mins", "minute", "minutes"),
         *("h", "hours", "mm", "cm", "m", "um", "bar", "mbar", "kpa", "pa", "psi"),
-        *("g", "mg", "kg", "mg_s", "g_s", "g_min", "w", "mw", "kw", "watts", "j", "kj", "mv", "v"),
+        *(
+            "g",
+            "mg",
+            "kg",
+            "mg_s",
+            "g_s",
+            "g_min",
+            "w",
+            "mw",
+            "kw",
+            "watts",
+            "j",
+            "kj",
+            "mv",
+            "v",
+            "ma",
+        ),
     ]
 )
 

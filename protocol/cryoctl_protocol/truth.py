@@ -6,11 +6,44 @@ A module of its own, so that an import rule can hold the controller to that.
 from __future__ import annotations
 
 from collections.abc import Callable
+from enum import IntEnum
 from typing import NamedTuple, Protocol
 
 
+class NerveInjury(IntEnum):
+    """The worst that cold has done to any place of the nerve, as an estimate."""
+
+    NONE = 0
+    UNCERTAIN = 1
+    AXONOTMESIS = 2
+    TOWARDS_IRREVERSIBLE = 3
+    NOT_REACHABLE = 4
+
+
+class NerveOutcome(IntEnum):
+    """What became of the nerve, and if not what was wanted, why; NO_NERVE where there is none."""
+
+    NO_NERVE = 0
+    NOT_COLD = 1
+    MISPLACED = 2
+    ZONE_TOO_SMALL = 3
+    TOO_SHORT = 4
+    COVERED = 5
+
+
 class TruthSample(NamedTuple):
-    """What is really so in the simulated plant."""
+    """What is really so in the simulated plant; of the nerve since the simulation began.
+
+    Attributes:
+        nerve_min_temp_c: Coldest that any place of the nerve has been; None without a nerve.
+        nerve_below_minus20_s: Longest that any place has been at -20 C or colder, all told.
+        nerve_touched_mm: Longest stretch that has been at -20 C or colder.
+        nerve_covered_mm: Longest stretch of axonotmesis.
+        nerve_injury: A ``NerveInjury``.
+        nerve_outcome: A ``NerveOutcome``.
+        nerve_regrowth_days_low: Estimate of regrowth to the end organ; 0 without a lesion.
+        stimulus_ratio: Stimulus over the nerve's threshold; 0 without either.
+    """
 
     tip_temp_c: float
     saturation_temp_c: float
@@ -23,6 +56,15 @@ class TruthSample(NamedTuple):
     cartridge_temp_c: float
     skin_temp_c: float
     heat_w: float
+    nerve_min_temp_c: float | None
+    nerve_below_minus20_s: float
+    nerve_touched_mm: float
+    nerve_covered_mm: float
+    nerve_injury: int
+    nerve_outcome: int
+    nerve_regrowth_days_low: float
+    nerve_regrowth_days_high: float
+    stimulus_ratio: float
 
 
 TruthSink = Callable[[TruthSample, float], None]

@@ -133,6 +133,7 @@ class SimulatedDevice:
         actuators.shutoff_open = False
         actuators.tip_heater = 0.0
         actuators.skin_warmer = 0.0
+        actuators.stimulus_ma = 0.0
 
     def _new_firmware(self) -> FirmwareModel:
         serial = self._digest("serial")[:4].hex()
@@ -179,6 +180,10 @@ class SimulatedDevice:
         actuators.shutoff_open = outputs.shutoff_open
         actuators.tip_heater = outputs.tip_heater_permille / 1000.0
         actuators.skin_warmer = outputs.skin_warmer_permille / 1000.0
+        if outputs.stimulus_ua or actuators.stimulus_ma:
+            actuators.stimulus_ma = outputs.stimulus_ua / 1000.0
+            actuators.stimulus_hz = outputs.stimulus_hz
+            actuators.stimulus_pulse_ms = outputs.stimulus_pulse_us / 1000.0
         return out
 
     def _step_with_faults(self, tick: int, readings: Readings) -> bytes:

@@ -7,12 +7,21 @@ from typing import Final
 from cryoctl_protocol.codes import Answer, Capability, DeviceState, Op, SafeAction, Sensor, ThawMode
 from cryoctl_protocol.messages import Command
 from cryoctl_simulator.firmware_config import DeviceLimits
-from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX
+from cryoctl_simulator.firmware_safety import (
+    TIP_BAD_SAMPLES_MAX,
+    tip_is_too_cold_to_stimulate,
+    valve_is_proved_shut,
+)
 from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import FirmwareState
 
 PREWARM_MS_MAX: Final = 120_000
 """Longest warming of the skin before a freeze; nothing depends on more."""
+STIMULUS_MS_MAX: Final = 30_000
+"""SR-41: enough to look for a response, and a forgotten one ends soon; assumed."""
+STIMULUS_HZ_MAX: Final = 100
+STIMULUS_PULSE_US_MIN: Final = 50
+STIMULUS_PULSE_US_MAX: Final = 1_000
 QUIET_MS: Final = 1_000  # SR-27: the cause must have been absent this long.
 MICRO_PER_MILLI: Final = 1000
 _ANSWERED_SENSORS: Final = int(Sensor.TIP | Sensor.SUPPLY_PRESSURE)
@@ -25,7 +34,14 @@ def _states(*states: DeviceState) -> int:
 _S = DeviceState
 _LATCHED: Final = _states(_S.SAFE, _S.FAULT)
 _RUNNING: Final = _states(
-    _S.SELF_TEST, _S.LEAK_TEST, _S.ARMED, _S.STARTED, _S.PREWARM, _S.FREEZE, _S.THAW
+    _S.SELF_TEST,
+    _S.LEAK_TEST,
+    _S.ARMED,
+    _S.STARTED,
+    _S.PREWARM,
+    _S.FREEZE,
+    _S.THAW,
+    _S.STIMULATE,
 )
 STATES_OF_OP: Final[tuple[int, ...]] = (
     0,  # There is no operation 0.
@@ -40,6 +56,7 @@ STATES_OF_OP: Final[tuple[int, ...]] = (
     _RUNNING,  # END
     _LATCHED,  # CLEAR
     0,  # STOP has a message of its own.
+    _states(_S.IDLE, _S.STIMULATE),  # STIMULATE
 )
 """States, one bit each, in which an operation is possible at all; indexed by ``Op``."""
 
@@ -70,6 +87,8 @@ def judge(  # noqa: C901 (a table)
         return _judge_setpoint(limits, command)
     if op == Op.THAW:
         return _judge_thaw(limits, s, command)
+    if op == Op.STIMULATE:
+        return _judge_stimulate(limits, s, r, command)
     if op == Op.CLEAR:
         return Answer.ACCEPTED if s.quiet_ms >= QUIET_MS else Answer.FAULT_LATCHED
     return Answer.ACCEPTED  # END
@@ -146,6 +165,37 @@ def _judge_thaw(limits: DeviceLimits, s: FirmwareState, command: Command) -> Ans
     if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
         return Answer.SENSOR
     return Answer.ACCEPTED
+
+
+def _judge_stimulate(
+    limits: DeviceLimits, s: FirmwareState, r: Readings, command: Command
+) -> Answer:
+    """SR-41; turning the stimulator off needs nothing."""
+    if command.stimulus_ua < 1:
+        return Answer.ACCEPTED
+    if not limits.capabilities & Capability.STIMULATOR:
+        return Answer.NOT_PROVIDED
+    if not _stimulus_is_in_range(limits, command):
+        return Answer.OUT_OF_RANGE
+    if s.lease_left_ms <= 0:
+        return Answer.NOT_AUTHORISED
+    if not valve_is_proved_shut(limits, s):
+        return Answer.WRONG_STATE
+    if (r.open_circuit | limits.absent_sensors) & Sensor.TIP:
+        return Answer.SENSOR
+    if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
+        return Answer.SENSOR
+    return Answer.TIP_COLD if tip_is_too_cold_to_stimulate(s) else Answer.ACCEPTED
+
+
+def _stimulus_is_in_range(limits: DeviceLimits, command: Command) -> bool:
+    if command.stimulus_ua > limits.stimulus_ua_max:
+        return False
+    if not 1 <= command.stimulus_hz <= STIMULUS_HZ_MAX:
+        return False
+    if not STIMULUS_PULSE_US_MIN <= command.stimulus_pulse_us <= STIMULUS_PULSE_US_MAX:
+        return False
+    return 1 <= command.duration_ms <= STIMULUS_MS_MAX
 
 
 def _judge_hardware(limits: DeviceLimits, s: FirmwareState, r: Readings) -> Answer:

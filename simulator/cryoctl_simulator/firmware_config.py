@@ -83,6 +83,7 @@ class DeviceLimits:
     thaw_energy_uj_max: int
     heater_on_ms_max: int
     heater_tip_max_mdegc: int
+    stimulus_ua_max: int
     battery_min_mv: int
     capabilities: int
     sensors: int
@@ -172,6 +173,7 @@ def _limits(
         thaw_energy_uj_max=_milli(limits.thaw_energy_j_max) * 1000,
         heater_on_ms_max=_milli(limits.heater_on_s_max),
         heater_tip_max_mdegc=_milli(limits.heater_tip_max_c),
+        stimulus_ua_max=_milli(limits.stimulus_ma_max),
         battery_min_mv=limits.battery_min_mv,
         capabilities=int(capabilities),
         sensors=int(sensors),

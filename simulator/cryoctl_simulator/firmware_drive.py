@@ -1,4 +1,4 @@
-"""What each state drives: valve, shut-off, heaters, light and beeper, set once a tick."""
+"""What each state drives: valve, heaters, stimulator, light and beeper, set once a tick."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ _FREEZE: Final = int(DeviceState.FREEZE)
 _THAW: Final = int(DeviceState.THAW)
 _SAFE: Final = int(DeviceState.SAFE)
 _FAULT: Final = int(DeviceState.FAULT)
-_LIT: Final = (_SELF_TEST, _THAW)
+_STIMULATE: Final = int(DeviceState.STIMULATE)
+_LIT: Final = (_SELF_TEST, _THAW, _STIMULATE)
+_ALARMED: Final = (_SAFE, _FAULT)
 
 
 def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
@@ -37,6 +39,7 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
         out.skin_warmer_permille = warmer_duty(limits, r)
         out.led = True
         out.beeper = False
+        out.stimulus_ua = 0
         s.driving = True
         return
     out.valve_permille = 0
@@ -45,19 +48,25 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     # It stays on to the end of a heated thaw: there a driver that is stuck shows itself.
     out.heater_supply_on = s.heating or (state == _THAW and s.heater_on_ms > 0)
     out.skin_warmer_permille = warmer_duty(limits, r) if state == _PREWARM else 0
-    is_pulse = state >= _SAFE and s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
+    is_pulse = state in _ALARMED and s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
     out.led = is_pulse or state in _LIT
     out.beeper = state == _SELF_TEST or (is_pulse and state == _FAULT)
-    s.driving = state == _PREWARM or (state == _THAW and s.heating)
+    is_stimulating = state == _STIMULATE
+    out.stimulus_ua = s.stimulus_ua if is_stimulating else 0
+    if is_stimulating:
+        out.stimulus_hz = s.stimulus_hz
+        out.stimulus_pulse_us = s.stimulus_pulse_us
+    s.driving = is_stimulating or state == _PREWARM or (state == _THAW and s.heating)
 
 
 def all_off(out: Outputs) -> None:
-    """Take the power from everything that cools or warms."""
+    """Take the power from everything that cools, warms or stimulates."""
     out.valve_permille = 0
     out.shutoff_open = False
     out.tip_heater_permille = 0
     out.heater_supply_on = False
     out.skin_warmer_permille = 0
+    out.stimulus_ua = 0
 
 
 def _keeps_shutoff_open(limits: DeviceLimits, s: FirmwareState) -> bool:

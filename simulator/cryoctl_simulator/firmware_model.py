@@ -33,7 +33,12 @@ from cryoctl_simulator.firmware_control import start_approach
 from cryoctl_simulator.firmware_drive import all_off, drive
 from cryoctl_simulator.firmware_identity import TELEMETRY_TICKS, Boot, identity
 from cryoctl_simulator.firmware_reporting import broken_limit, telemetry, vitals
-from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX, find_trip, outputs_overlap
+from cryoctl_simulator.firmware_safety import (
+    TIP_BAD_SAMPLES_MAX,
+    find_trip,
+    outputs_overlap,
+    stimulus_must_end,
+)
 from cryoctl_simulator.firmware_sensing import Readings, observe
 from cryoctl_simulator.firmware_state import FirmwareState, Outputs
 
@@ -54,6 +59,10 @@ _FREEZE: Final = int(DeviceState.FREEZE)
 _THAW: Final = int(DeviceState.THAW)
 _SAFE: Final = int(DeviceState.SAFE)
 _FAULT: Final = int(DeviceState.FAULT)
+_STIMULATE: Final = int(DeviceState.STIMULATE)
+_LATCHED: Final = (_SAFE, _FAULT)
+_AFTER_TIME: Final = {_FREEZE: _THAW, _PREWARM: _STARTED}
+"""What follows when the time that a command gave is over."""
 _CLAIM_FREEZE: Final = int(HostMode.FREEZE)
 
 
@@ -98,7 +107,7 @@ class FirmwareModel:
         cause = find_trip(limits, s, s.trips_seen)
         if cause:
             self._on_cause(Trip(cause), readings)
-        elif s.state >= _SAFE:
+        elif s.state in _LATCHED:
             # What lasts is told once, but nothing is over before it has gone (SR-27).
             s.quiet_ms = 0 if find_trip(limits, s) else s.quiet_ms + TICK_MS
         for request in requests:
@@ -110,7 +119,7 @@ class FirmwareModel:
             self._advance(readings)
         drive(limits, s, readings)
         out = s.outputs
-        if outputs_overlap(out.valve_permille, out.tip_heater_permille):
+        if outputs_overlap(out.valve_permille, out.tip_heater_permille, out.stimulus_ua):
             self._on_overlap()
         return self._send(readings)
 
@@ -246,6 +255,8 @@ class FirmwareModel:
                 self._instant(_IDLE, command)
             case Op.CLEAR:
                 self._on_clear(command)
+            case Op.STIMULATE:
+                self._on_stimulate(command)
 
     def _on_freeze(self, command: Command) -> None:
         s = self.state
@@ -269,12 +280,25 @@ class FirmwareModel:
 
     def _on_thaw(self, command: Command) -> None:
         s = self.state
-        is_latched = s.state in (_SAFE, _FAULT)
+        is_latched = s.state in _LATCHED
         self._end_pending(Result.OK if s.state == _FREEZE else Result.ABORTED)
         s.heating = command.mode == ThawMode.ACTIVE
         # What this thaw has spent already counts: the limit is per thaw, not per command.
         s.heater_budget_uj = command.energy_mj * MICRO_PER_MILLI
         self._begin(s.state if is_latched else _THAW, command)
+
+    def _on_stimulate(self, command: Command) -> None:
+        s = self.state
+        if command.stimulus_ua < 1:
+            self._end_pending(Result.OK)
+            self._instant(_IDLE, command)
+            return
+        s.stimulus_ua = command.stimulus_ua
+        s.stimulus_hz = command.stimulus_hz
+        s.stimulus_pulse_us = command.stimulus_pulse_us
+        s.stimulus_ms = 0
+        s.phase_limit_ms = command.duration_ms
+        self._begin(_STIMULATE, command)
 
     def _on_clear(self, command: Command) -> None:
         s = self.state
@@ -322,14 +346,10 @@ class FirmwareModel:
         s = self.state
         state = s.state
         elapsed_ms = until_ms(s.state_since_ms, s.now_ms)
-        if state == _FREEZE:
+        if state in _AFTER_TIME:
             if elapsed_ms >= s.phase_limit_ms:
                 self._end_pending(Result.OK)
-                self._enter(_THAW)
-        elif state == _PREWARM:
-            if elapsed_ms >= s.phase_limit_ms:
-                self._end_pending(Result.OK)
-                self._enter(_STARTED)
+                self._enter(_AFTER_TIME[state])
         elif state == _ARMED:
             if elapsed_ms > START_MS:
                 self._revoke()
@@ -338,6 +358,8 @@ class FirmwareModel:
             self._advance_self_test(elapsed_ms, readings)
         elif state == _LEAK_TEST:
             self._advance_leak_test(elapsed_ms, readings)
+        elif state == _STIMULATE:
+            self._advance_stimulus()
         elif state != _STARTED:
             self._advance_thaw()
 
@@ -368,6 +390,18 @@ class FirmwareModel:
         s.leak_test_ms = s.now_ms
         self._end_pending(Result.OK if s.leak_test_passed else Result.FAILED, decay_mbar)
         self._enter(_IDLE)
+
+    def _advance_stimulus(self) -> None:
+        """Count the ticks that the output was on, and end it in time or at once (SR-41)."""
+        s = self.state
+        if s.outputs.stimulus_ua > 0:
+            s.stimulus_ms += TICK_MS
+        if stimulus_must_end(self.config.limits, s):
+            self._end_pending(Result.ABORTED)
+            self._enter(_IDLE)
+        elif s.stimulus_ms >= s.phase_limit_ms:
+            self._end_pending(Result.OK)
+            self._enter(_IDLE)
 
     def _on_overlap(self) -> None:
         all_off(self.state.outputs)

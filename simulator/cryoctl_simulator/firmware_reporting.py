@@ -13,6 +13,9 @@ from cryoctl_simulator.firmware_sensing import TIP_COLDEST_MDEGC, Readings
 from cryoctl_simulator.firmware_state import FirmwareState
 
 _MICRO_PER_MILLI: Final = 1000
+RESPONSE_MS: Final = 200
+"""What is seen sooner belongs to what was on before."""
+_NO_STIMULUS: Final = (0, 0, 0, 0)
 _new_tuple: Final = tuple.__new__
 
 
@@ -54,6 +57,7 @@ def telemetry(s: FirmwareState, r: Readings, limits: DeviceLimits, event_count: 
         out.skin_warmer_permille,
         out.led,
         out.beeper,
+        *(_stimulus(s, r) if out.stimulus_ua else _NO_STIMULUS),
         s.freeze_ms,
         s.heater_energy_uj // _MICRO_PER_MILLI,
         s.lease_left_ms,
@@ -63,6 +67,12 @@ def telemetry(s: FirmwareState, r: Readings, limits: DeviceLimits, event_count: 
     if limits.absent_sensors:
         return _without(whole, limits.absent_sensors)
     return whole
+
+
+def _stimulus(s: FirmwareState, r: Readings) -> tuple[int, int, int, int]:
+    out = s.outputs
+    response = r.stimulus_response if s.stimulus_ms >= RESPONSE_MS else 0
+    return out.stimulus_ua, out.stimulus_hz, out.stimulus_pulse_us, response
 
 
 def _without(sample: Telemetry, absent: int) -> Telemetry:
@@ -81,6 +91,7 @@ _FIELD_OF: Final = {
     Sensor.CARTRIDGE_TEMP: "cartridge_mdegc",
     Sensor.BATTERY: "battery_mv",
     Sensor.BUTTON: "button",
+    Sensor.RESPONSE: "stimulus_response",
 }
 
 

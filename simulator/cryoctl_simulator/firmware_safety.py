@@ -22,6 +22,9 @@ LEAK_MS: Final = 1_000  # SR-08
 BATTERY_MS: Final = 100  # SR-36 allows 500 ms; a solenoid's inrush is shorter.
 REJECTS_MAX: Final = 5  # SR-23: more than this many in one second.
 MISMATCHES_MAX: Final = 3
+# SR-41: warmer than chilled tissue, whose nerve answers late or not at all; gel on a bench of 22 C
+# is allowed. Assumed.
+STIMULUS_TIP_MIN_MDEGC: Final = 20_000
 
 _FREEZE: Final = int(DeviceState.FREEZE)
 _BATTERY: Final = int(Trip.BATTERY)
@@ -135,8 +138,33 @@ def battery_is_too_low(s: FirmwareState) -> bool:
     return s.trip == _BATTERY
 
 
-def outputs_overlap(valve_permille: int, tip_heater_permille: int) -> bool:
-    """SR-15: valve and tip heater on in the same tick."""
-    if valve_permille <= 0:
+def outputs_overlap(valve_permille: int, tip_heater_permille: int, stimulus_ua: int) -> bool:
+    """SR-15, SR-41: two of valve, tip heater and stimulator on in the same tick."""
+    if valve_permille > 0:
+        if tip_heater_permille > 0:
+            return True
+        return stimulus_ua > 0
+    if tip_heater_permille > 0:
+        return stimulus_ua > 0
+    return False
+
+
+def valve_is_proved_shut(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-41: shut for so long that SR-07 would have found it stuck, and the shut-off behind it."""
+    if s.outputs.shutoff_open:
         return False
-    return tip_heater_permille > 0
+    return s.valve_shut_ms > limits.coast_ms + VALVE_PROOF_MS
+
+
+def tip_is_too_cold_to_stimulate(s: FirmwareState) -> bool:
+    """SR-41: by the last plausible sample."""
+    return s.tip_mdegc <= STIMULUS_TIP_MIN_MDEGC
+
+
+def stimulus_must_end(limits: DeviceLimits, s: FirmwareState) -> bool:
+    """SR-41: one of the conditions that it was begun under holds no longer."""
+    if not valve_is_proved_shut(limits, s):
+        return True
+    if s.tip_bad_samples > TIP_BAD_SAMPLES_MAX:
+        return True
+    return tip_is_too_cold_to_stimulate(s)

@@ -54,6 +54,7 @@ class Readings(Protocol):
     cartridge_mdegc: int
     battery_mv: int
     button: int
+    stimulus_response: int
     open_circuit: int
 
 

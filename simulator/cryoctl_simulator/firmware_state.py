@@ -24,6 +24,9 @@ class Outputs:
     skin_warmer_permille: int = 0
     led: bool = False
     beeper: bool = False
+    stimulus_ua: int = 0
+    stimulus_hz: int = 0
+    stimulus_pulse_us: int = 0
 
 
 @dataclass(slots=True)
@@ -75,6 +78,13 @@ class FirmwareState:
     heater_energy_uj: int = 0
     heater_on_ms: int = 0
     warm_ms: int = 0
+
+    # Stimulation, as it was asked for.
+    stimulus_ua: int = 0
+    stimulus_hz: int = 0
+    stimulus_pulse_us: int = 0
+    stimulus_ms: int = 0
+    """Counted in ticks, as the freeze is."""
 
     # Controller.
     lease_left_ms: int = 0

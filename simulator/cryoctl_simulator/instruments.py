@@ -52,6 +52,8 @@ class Readings:
     cartridge_mdegc: int = 0
     battery_mv: int = 0
     button: int = 0
+    stimulus_response: int = 0
+    """``StimulusResponse``, as a patient's button or electrodes on a muscle would tell it."""
     open_circuit: int = 0
     """One bit per sensor, as in ``cryoctl_protocol.codes.Sensor``."""
 
@@ -209,6 +211,7 @@ class Instruments:
             self._read_slow(plant, noise)
         readings.skin_mdegc, readings.cartridge_mdegc, readings.battery_mv = self._slow
         readings.button = self.button
+        readings.stimulus_response = plant.stimulus_response
         readings.open_circuit = 0
         if self._faults:
             self._falsify(noise)

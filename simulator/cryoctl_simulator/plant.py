@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from math import exp, pi
 from typing import Any, Final
 
+from cryoctl_protocol.codes import StimulusResponse
 from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.battery import Battery
 from cryoctl_simulator.gas_path import GasPath
+from cryoctl_simulator.nerve import NO_NERVE, Nerve
 from cryoctl_simulator.plant_parameters import PlantParameters
 from cryoctl_simulator.reference_tissue import ReferenceTissue
 from cryoctl_simulator.scenario import Scenario
@@ -42,12 +44,16 @@ class Actuators:
         shutoff_open: Second valve, upstream.
         tip_heater: Share of full power, 0 to 1.
         skin_warmer: Share of full power, 0 to 1.
+        stimulus_ma: Constant current of the stimulator's pulses; 0 is off.
     """
 
     valve: float = 0.0
     shutoff_open: bool = False
     tip_heater: float = 0.0
     skin_warmer: float = 0.0
+    stimulus_ma: float = 0.0
+    stimulus_hz: int = 0
+    stimulus_pulse_ms: float = 0.0
 
 
 class Plant(GasPath):
@@ -76,8 +82,11 @@ class Plant(GasPath):
         "contact",
         "heat_w",
         "heater_held",
+        "nerve",
         "scenario",
         "skin_temp_c",
+        "stimulus_ratio",
+        "stimulus_response",
         "tip_2_temp_c",
         "tip_temp_c",
         "tissue",
@@ -103,6 +112,19 @@ class Plant(GasPath):
             active_length_mm=parameters.active_length_mm,
         )
         self.contact = 0.0 if table.preset == "air" else 1.0
+        in_tissue = scenario.nerve.present and table.preset != "air"
+        self.nerve = (
+            Nerve(
+                scenario.nerve,
+                needle_od_mm=parameters.needle_od_mm,
+                active_length_mm=parameters.active_length_mm,
+                temp_c=self.tissue.temp_c,
+            )
+            if in_tissue
+            else None
+        )
+        self.stimulus_response = int(StimulusResponse.NONE)
+        self.stimulus_ratio = 0.0
         surface_mm2 = pi * parameters.needle_od_mm * parameters.active_length_mm
         self._air_w_k = AIR_W_MM2_K * surface_mm2 * parameters.needles
         self.heater_held: float | None = None
@@ -195,6 +217,8 @@ class Plant(GasPath):
         # A needle that touches nothing leaves the tissue to itself.
         touched_c = self.tip_temp_c if self.contact > 0.0 else tissue.temp_c
         tissue.update(duration_s, tip_temp_c=touched_c, heat_j=heat_w * duration_s)
+        if self.nerve is not None:
+            self._move_nerve(self.nerve, actuators, duration_s)
         self._move_cartridge(duration_s)
 
         warmer_w = actuators.skin_warmer * parameters.skin_warmer_w
@@ -212,6 +236,18 @@ class Plant(GasPath):
         self.battery.update(duration_s, load_w)
         self.battery_mv = self.battery.voltage_mv
 
+    def _move_nerve(self, nerve: Nerve, actuators: Actuators, duration_s: float) -> None:
+        tissue = self.tissue
+        if tissue.volume_mm3 > 0.0:  # Elsewhere nothing is cold enough to matter.
+            nerve.update(duration_s, tissue.temp_at_c)
+        stimulus_ma = actuators.stimulus_ma if self.contact > 0.0 else 0.0
+        if stimulus_ma > 0.0 or self.stimulus_ratio > 0.0:
+            pulse_ms, frequency_hz = actuators.stimulus_pulse_ms, actuators.stimulus_hz
+            self.stimulus_ratio = nerve.stimulus_ratio(stimulus_ma, pulse_ms=pulse_ms)
+            self.stimulus_response = nerve.response(
+                stimulus_ma, pulse_ms=pulse_ms, frequency_hz=frequency_hz
+            )
+
     def truth(self) -> TruthSample:
         """Return what is really so, for recordings."""
         return TruthSample(
@@ -226,6 +262,8 @@ class Plant(GasPath):
             cartridge_temp_c=self.cartridge_temp_c,
             skin_temp_c=self.skin_temp_c,
             heat_w=self.heat_w,
+            **(NO_NERVE if self.nerve is None else self.nerve.findings),
+            stimulus_ratio=self.stimulus_ratio,
         )
 
     def save(self) -> bytes:

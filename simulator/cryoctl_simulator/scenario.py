@@ -134,12 +134,30 @@ def _thousand(value: float | None) -> float | None:
 
 
 class NerveTable(_Table):
-    """Table ``[nerve]``: where the nerve runs; recorded with a run."""
+    """Table ``[nerve]``: where the nerve runs past the nearest needle, and how it answers.
 
+    The thresholds are those of two needles beside a pig's nerve: 0.2 mA in contact, 1.0 mA 2 mm
+    away, pulses of 0.1 ms (Anesthesiology Research and Practice 2011, 591851, figure 2).
+    """
+
+    present: bool = True
     distance_mm: Annotated[float, Field(ge=0.0, le=20.0)] = 1.0
-    """From the needle's axis to the nerve's."""
-    length_mm: Annotated[float, Field(gt=0.0, le=100.0)] = 8.0
-    """Stretch of nerve beside the active length."""
+    """From the needle's axis to the nerve's, where they are nearest."""
+    angle_deg: Annotated[float, Field(ge=0.0, le=90.0)] = 0.0
+    """Between the two; 0 is side by side, 90 straight across."""
+    axial_offset_mm: Annotated[float, Field(ge=-50.0, le=50.0)] = 0.0
+    """Where they are nearest, along the needle from the middle of its active length; positive if
+    the needle is not deep enough, by so much."""
+    length_mm: Annotated[float, Field(gt=0.0, le=100.0)] = 20.0
+    """Stretch of nerve that is looked at, its middle where the needle is nearest."""
+    end_organ_mm: Annotated[float, Field(ge=0.0, le=1500.0)] = 100.0
+    """Along the nerve, from there to what it serves."""
+    fibres: Literal["mixed", "sensory"] = "mixed"
+    """A sensory nerve never moves a muscle."""
+    threshold_ma: Annotated[float, Field(gt=0.0, le=10.0)] = 0.2
+    """Current that gets a response from the nerve itself, pulses of 0.1 ms."""
+    threshold_ma_mm2: Annotated[float, Field(ge=0.0, le=10.0)] = 0.2
+    """What comes on top, times the square of the distance."""
 
 
 class CartridgeTable(_Table):

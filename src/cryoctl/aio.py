@@ -14,7 +14,9 @@ from cryoctl.live_session import ProbeError
 from cryoctl.results import Result
 from cryoctl.run_options import FilePath, make_options, settings_of
 from cryoctl.run_thread import Outcome, operator_of_run, start_run
+from cryoctl.stimulation import STIMULUS_S, Stimulus
 from cryoctl.stop_signals import StopSwitch
+from cryoctl_protocol.codes import StimulusResponse
 from cryoctl_protocol.peer import LinkError
 
 
@@ -80,6 +82,32 @@ class Probe(ProbeView):
     async def begin(self) -> None:
         """Have the probe test itself and its line for leaks, which takes 12 s."""
         await asyncio.wrap_future(self._session.begin())
+
+    async def place(self) -> None:
+        """Begin to place the needle: only then the nerve may be stimulated."""
+        await asyncio.wrap_future(self._session.place())
+
+    async def stimulate(
+        self,
+        *,
+        frequency_hz: float,
+        pulse_ms: float,
+        amplitude_ma: float,
+        duration_s: float = STIMULUS_S,
+    ) -> StimulusResponse | None:
+        """Do what ``cryoctl.Probe.stimulate`` does."""
+        stimulus = Stimulus.of(
+            frequency_hz=frequency_hz,
+            pulse_ms=pulse_ms,
+            amplitude_ma=amplitude_ma,
+            duration_s=duration_s,
+        )
+        await asyncio.wrap_future(self._session.stimulate(stimulus))
+        return self.stimulus_response
+
+    async def placed(self) -> None:
+        """Say that the needle is in place: only then the probe may be armed."""
+        await asyncio.wrap_future(self._session.placed())
 
     async def arm(self) -> None:
         """Arm for one treatment; START has to follow within 10 s."""

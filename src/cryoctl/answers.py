@@ -53,6 +53,11 @@ def on_ack(c: Controller, ack: Ack, now_s: float) -> None:
     c.journal.log("answer", now_s, op=op.name, counter=ack.counter, answer=answer.name)
     if op is Op.STOP:
         return
+    if op is Op.STIMULATE:
+        c.stimulation.take_answer(
+            ack.counter, answer
+        )  # A refusal harms nothing; who asked is told.
+        return
     if answer is not Answer.ACCEPTED:
         if c.phase in _BEFORE_GAS:
             c.fail(f"the probe refused {op.name}: {answer.name}", now_s)
@@ -85,6 +90,8 @@ def on_done(c: Controller, done: Done, now_s: float) -> None:
     elif op is Op.LEAK_TEST and c.phase is Phase.LEAK_TEST:
         c.leak_tested_s = now_s
         c.fire(Trigger.PASSED, now_s)
+    elif op is Op.STIMULATE and done.counter == c.stimulation.counter:
+        c.stimulation.end(result)
     elif op is Op.PREWARM and c.phase is Phase.PREWARM:
         if result is Result.OK:
             phases.begin_freeze(c, Trigger.WARMED, now_s)

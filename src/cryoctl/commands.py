@@ -9,6 +9,7 @@ from cryoctl import permits
 from cryoctl.cycle_table import Phase
 from cryoctl.journal import Journal
 from cryoctl.permits import PermitContext, Refusal
+from cryoctl.sample import Sample
 from cryoctl_protocol.codes import Op
 from cryoctl_protocol.host_session import HostSession
 from cryoctl_protocol.host_session import Phase as SessionPhase
@@ -27,6 +28,9 @@ NOTHING: Final = Command(
     setpoint_mdegc=0,
     duration_ms=0,
     energy_mj=0,
+    stimulus_ua=0,
+    stimulus_hz=0,
+    stimulus_pulse_us=0,
 )
 """A command with every field unused; counter and deadline are the session's to fill in."""
 
@@ -40,6 +44,7 @@ class CommandDesk:
         profile_hash: Of the profile that the treatment was checked against.
         bench_waiver: Written reason to command a device without own protection.
         stale: Telemetry is too old for anything but STOP; kept by the controller.
+        sample: The newest one; kept by the controller, too.
     """
 
     session: HostSession
@@ -47,6 +52,7 @@ class CommandDesk:
     profile_hash: int
     bench_waiver: str
     stale: bool = False
+    sample: Sample | None = None
     _next: Command | None = None
     _planned_s: float = 0.0
 
@@ -55,7 +61,7 @@ class CommandDesk:
         """True if nothing waits to be sent or answered."""
         return self._next is None and not self.session.busy
 
-    def gate(self, op: Op, phase: Phase) -> Refusal | None:
+    def gate(self, op: Op, phase: Phase, *, stimulus_ua: int = 0) -> Refusal | None:
         """Return why ``op`` must not go out in ``phase``, or None."""
         hello = self.session.hello
         return permits.check(
@@ -67,6 +73,8 @@ class CommandDesk:
                 capabilities=0 if hello is None else hello.capabilities,
                 profile_matches=hello is not None and hello.profile_hash == self.profile_hash,
                 bench_waiver=self.bench_waiver,
+                sample=self.sample,
+                stimulus_ua=stimulus_ua,
             ),
         )
 
@@ -85,7 +93,7 @@ class CommandDesk:
         if command is None or self.session.busy:
             return None
         op = Op(command.op)
-        refusal = self.gate(op, phase)
+        refusal = self.gate(op, phase, stimulus_ua=command.stimulus_ua)
         if refusal is None:
             self._next = None
             self._send(command, op, now_s)

@@ -10,6 +10,7 @@ from typing import IO, Protocol
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
+from cryoctl.stimulation import STIMULUS_OFF, STIMULUS_S, Stimulation, Stimulus
 
 
 class Lines(Protocol):
@@ -49,6 +50,7 @@ class ConsoleOperator:
         self._say = say
         self._lines = lines
         self._told: tuple[Phase, str] | None = None
+        self._told_of: Stimulation | None = None
 
     def stays(self, controller: Controller) -> bool:
         """Return False: one treatment is all."""
@@ -62,6 +64,8 @@ class ConsoleOperator:
                 self._begin(controller, now_s)
             case Phase.READY:
                 self._arm(controller, typed, now_s)
+            case Phase.PLACEMENT:
+                self._place(controller, typed, now_s)
             case Phase.ARMED:
                 self._tell(Phase.ARMED, "armed. Type start and Enter within 10 s; Ctrl-C stops")
                 if typed == "start":
@@ -82,12 +86,47 @@ class ConsoleOperator:
                 "cannot be armed:\n" + "\n".join(f"  {b.id}: {b.text}" for b in blockers),
             )
             return
-        self._tell(Phase.READY, "ready. Type arm and Enter when the probe is in place")
+        self._tell(
+            Phase.READY,
+            "ready. Type arm and Enter when the probe is in place, or place to look for the nerve",
+        )
         if typed == "arm":
             self._ask(controller, Request.ARM, now_s)
+        elif typed == "place":
+            self._ask(controller, Request.PLACE, now_s)
 
-    def _ask(self, controller: Controller, request: Request, now_s: float) -> None:
-        refusal = controller.request(request, now_s)
+    def _place(self, controller: Controller, typed: str, now_s: float) -> None:
+        self._tell(
+            Phase.PLACEMENT,
+            "placing. Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end",
+        )
+        word, *numbers = typed.split() or [""]
+        if word == "placed":
+            self._ask(controller, Request.PLACED, now_s)
+        elif word == "stimulate":
+            stimulus = _stimulus(numbers)
+            if stimulus is None:
+                self._say("stimulate takes three numbers: pulses a second, ms, mA")
+            else:
+                self._ask(controller, Request.STIMULATE, now_s, stimulus)
+        self._tell_response(controller)
+
+    def _tell_response(self, controller: Controller) -> None:
+        """Say once what a stimulus has done."""
+        stimulation = controller.stimulation
+        if stimulation.counter is None or stimulation is self._told_of or not stimulation.is_over:
+            return
+        self._told_of = stimulation
+        self._say(stimulation.words)
+
+    def _ask(
+        self,
+        controller: Controller,
+        request: Request,
+        now_s: float,
+        stimulus: Stimulus = STIMULUS_OFF,
+    ) -> None:
+        refusal = controller.request(request, now_s, stimulus)
         if refusal is not None:
             self._say(f"{request} refused: {refusal.reason}")
 
@@ -95,3 +134,17 @@ class ConsoleOperator:
         if self._told != (phase, text):
             self._told = (phase, text)
             self._say(text)
+
+
+def _stimulus(numbers: list[str]) -> Stimulus | None:
+    """Return what was typed as a stimulus, or None if it is none."""
+    try:
+        frequency_hz, pulse_ms, amplitude_ma = map(float, numbers)
+        return Stimulus.of(
+            frequency_hz=frequency_hz,
+            pulse_ms=pulse_ms,
+            amplitude_ma=amplitude_ma,
+            duration_s=STIMULUS_S,
+        )
+    except ValueError:
+        return None

@@ -24,6 +24,7 @@ from cryoctl.permits import Refusal
 from cryoctl.records import Control, RecordSink
 from cryoctl.safing import SAFE_STATES, Safing, TripRecord, shows_safe_state
 from cryoctl.sample import Sample, to_sample
+from cryoctl.stimulation import STIMULUS_OFF, Stimulation, Stimulus
 from cryoctl.storage import FINE
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import (
@@ -31,6 +32,7 @@ from cryoctl_protocol.codes import (
     DeviceState,
     HostMode,
     Op,
+    Result,
     SafeAction,
     ThawMode,
     Trip,
@@ -59,8 +61,10 @@ _FINISHED: Final = frozenset({Phase.DISCONNECTED, *ENDED})
 _LINK_LOSS: Final = frozenset({Trip.LINK, Trip.DEVICE_RESTART})
 """Of no consequence once a treatment is complete: nothing is on, and the next one begins anew."""
 _FREEZING: Final = frozenset({Phase.COOLING, Phase.HOLD})
+_PLACEMENT: Final = Phase.PLACEMENT
 # Taken out of their classes once: in Python 3.11 getting a member takes as long as ten other steps.
 _FREEZE: Final = int(DeviceState.FREEZE)
+_STIMULATE: Final = int(DeviceState.STIMULATE)
 _OPEN: Final = SessionPhase.OPEN
 _PHASE_NUMBER: Final = {phase: index for index, phase in enumerate(Phase)}
 
@@ -138,6 +142,8 @@ class Controller:
         self.state = CycleState(Phase.DISCONNECTED, 0.0, 0)
         self.cycles: list[CycleRecord] = []
         self.sample: Sample | None = None
+        self.stimulation = Stimulation(result=Result.OK)
+        """The last stimulus of the nerve, and what it did; at first none."""
         self.failure = ""
         """Why the treatment could not be done; empty if it could."""
         self.link_failure = False
@@ -306,14 +312,23 @@ class Controller:
         if self.phase is Phase.SAFE:
             self.journal.alarm("NOT_RELEASED", now_s)
 
-    def request(self, request: Request, now_s: float) -> Refusal | None:
-        """Do what an operator asks, or say why not."""
-        refusal = operator_requests.do(self, request, now_s)
+    def request(
+        self, request: Request, now_s: float, stimulus: Stimulus = STIMULUS_OFF
+    ) -> Refusal | None:
+        """Do what an operator asks, or say why not.
+
+        Args:
+            request: What is asked for.
+            now_s: When.
+            stimulus: What STIMULATE shall do; off ends it.
+        """
+        refusal = operator_requests.do(self, request, now_s, stimulus)
         self.journal.log(
             "operator",
             now_s,
             request=request.value,
             refused="" if refusal is None else refusal.reason,
+            **(stimulus._asdict() if request is Request.STIMULATE else {}),
         )
         return refusal
 
@@ -354,7 +369,7 @@ class Controller:
         if self.session.phase is not _OPEN:
             self._sink.sample(sample, now_s)  # Of nobody knows whom: nothing rests on it.
             return
-        self.sample = sample
+        self.sample = self.desk.sample = sample
         if self.desk.stale:
             self.desk.stale = False
             self._heard_since_s = now_s
@@ -366,7 +381,12 @@ class Controller:
         if sample.state in SAFE_STATES:
             self._adopt_device_trip(sample, now_s)
         elif sample.state == _FREEZE:
-            self._check_freeze_is_asked_for(sample, now_s)
+            if self.state.phase not in _FREEZING:
+                self._check_could_obey("the probe freezes unasked", now_s)
+        elif sample.state == _STIMULATE:
+            self.stimulation.take_response(sample.stimulus_response)
+            if self.state.phase is not _PLACEMENT:
+                self._check_could_obey("the probe stimulates unasked", now_s)
         self.measures.take(
             sample,
             now_s,
@@ -377,14 +397,12 @@ class Controller:
         self._step(now_s)
         self._sink.sample(sample, now_s)
 
-    def _check_freeze_is_asked_for(self, sample: Sample, now_s: float) -> None:
-        """Trip if the probe freezes although it was told to thaw, or not told at all."""
-        if self.state.phase in _FREEZING:
-            return
+    def _check_could_obey(self, what: str, now_s: float) -> None:
+        """Trip if the probe does something although it was told to stop, or not told at all."""
         # A probe that was silent may have heard nothing either.
         could_obey_since_s = max(self.state.since_s, self._heard_since_s)
         if now_s - could_obey_since_s > SEND_WITHIN_S:
-            self.trip(command_failed("the probe freezes unasked"), now_s)
+            self.trip(command_failed(what), now_s)
 
     def _adopt_device_trip(self, sample: Sample, now_s: float) -> None:
         """Follow a probe that made itself safe, should its event have been lost."""
@@ -453,6 +471,7 @@ class Controller:
         setpoint_mdegc: int = 0,
         duration_ms: int = 0,
         energy_mj: int = 0,
+        stimulus: Stimulus = STIMULUS_OFF,
     ) -> None:
         """Have ``op`` sent as soon as the line is free and the gate allows it."""
         authorises = op in (Op.ARM, Op.START)
@@ -464,6 +483,9 @@ class Controller:
             setpoint_mdegc=setpoint_mdegc,
             duration_ms=duration_ms,
             energy_mj=energy_mj,
+            stimulus_ua=round(stimulus.amplitude_ma * 1000.0),
+            stimulus_hz=round(stimulus.frequency_hz),
+            stimulus_pulse_us=round(stimulus.pulse_ms * 1000.0),
         )
         self.desk.plan(command, now_s)
         self._flush(now_s)
@@ -508,6 +530,7 @@ class Controller:
             self.cycles[-1].break_off(notice.trip, now_s)
         self.desk.drop()
         self.session.abandon()
+        self.stimulation.end(Result.ABORTED)
         self.measures.begin_thaw()
         self.fire(Trigger.TRIP, now_s)
         self.safing.repeat_stop(self.session, now_s)

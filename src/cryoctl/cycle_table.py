@@ -122,6 +122,7 @@ ALLOWED_OPS: Final[dict[Phase, frozenset[Op]]] = {
     Phase.SELF_TEST: frozenset({Op.SELF_TEST}),
     Phase.LEAK_TEST: frozenset({Op.LEAK_TEST}),
     Phase.READY:     frozenset({Op.ARM, Op.END}),
+    Phase.PLACEMENT: frozenset({Op.STIMULATE}),
     Phase.ARMED:     frozenset({Op.START, Op.END}),
     Phase.PREWARM:   frozenset({Op.PREWARM}),
     Phase.COOLING:   frozenset({Op.FREEZE, Op.SETPOINT}),

@@ -248,7 +248,12 @@ def exhaust_blocked(
 def outputs_overlap(
     sample: Sample, memory: Memory, limits: Limits, now_s: float
 ) -> TripNotice | None:
-    """SR-15: valve and tip heater are never on together."""
+    """SR-15, SR-41: two of valve, tip heater and stimulator are never on together."""
+    if sample.stimulus_ma > 0.0:
+        if sample.valve > 0.0:
+            return TripNotice(Trip.OUTPUTS_OVERLAP, sample.stimulus_ma, 0.0, "mA")
+        if sample.tip_heater > 0.0:
+            return TripNotice(Trip.OUTPUTS_OVERLAP, sample.stimulus_ma, 0.0, "mA")
     if sample.valve <= 0.0:
         return None
     if sample.tip_heater <= 0.0:
@@ -427,6 +432,8 @@ def too_many_rejects(sample: Sample, rejects: int) -> TripNotice | None:
     if sample.valve > 0.0:
         return TripNotice(Trip.INTEGRITY, rejects, REJECTS_MAX, "frames/s")
     if sample.tip_heater > 0.0:
+        return TripNotice(Trip.INTEGRITY, rejects, REJECTS_MAX, "frames/s")
+    if sample.stimulus_ma > 0.0:
         return TripNotice(Trip.INTEGRITY, rejects, REJECTS_MAX, "frames/s")
     return None
 

@@ -18,11 +18,13 @@ from cryoctl.results import Result
 from cryoctl.run_options import FilePath, RunOptions, make_options, settings_of
 from cryoctl.run_thread import LOOK_S, Outcome, start_run, wait_for
 from cryoctl.sample import Sample
+from cryoctl.stimulation import STIMULUS_S, Stimulus
 from cryoctl.stop_signals import StopSwitch
+from cryoctl_protocol.codes import StimulusResponse
 from cryoctl_protocol.messages import Hello, unpadded
 from cryoctl_protocol.peer import LinkError
 
-_NOT_STARTED: Final = frozenset({Phase.IDLE, Phase.READY})
+_NOT_STARTED: Final = frozenset({Phase.IDLE, Phase.READY, Phase.PLACEMENT})
 
 
 class ProbeView:
@@ -63,6 +65,12 @@ class ProbeView:
     def sample(self) -> Sample | None:
         """The newest telemetry of the session, in engineering units."""
         return self._controller.sample
+
+    @property
+    def stimulus_response(self) -> StimulusResponse | None:
+        """The strongest response to the last stimulus; None if the probe cannot tell."""
+        response = self._controller.stimulation.response
+        return None if response is None else StimulusResponse(response)
 
     @property
     def blockers(self) -> list[Blocker]:
@@ -119,6 +127,47 @@ class Probe(ProbeView):
     def begin(self) -> None:
         """Have the probe test itself and its line for leaks, which takes 12 s."""
         _wait_for(self._session.begin())
+
+    def place(self) -> None:
+        """Begin to place the needle: only then the nerve may be stimulated."""
+        _wait_for(self._session.place())
+
+    def stimulate(
+        self,
+        *,
+        frequency_hz: float,
+        pulse_ms: float,
+        amplitude_ma: float,
+        duration_s: float = STIMULUS_S,
+    ) -> StimulusResponse | None:
+        """Stimulate the nerve through the tip; return the strongest response when it has ended.
+
+        Args:
+            frequency_hz: Pulses a second, 1 to 100: 2 for a twitch, 50 for a sensation.
+            pulse_ms: Width of a pulse, 0.05 to 1.
+            amplitude_ma: Constant current, up to the profile's ``stimulus_ma_max``; 0 ends what
+                another thread has begun.
+            duration_s: How long, 0.5 to 30, in the session's own time.
+
+        Returns:
+            What the probe saw; None if it has no sensor for that: then look at the patient.
+
+        Raises:
+            ProbeError: Refused, or broken off; out of PLACEMENT always.
+            ValueError: A value that is no number.
+        """
+        stimulus = Stimulus.of(
+            frequency_hz=frequency_hz,
+            pulse_ms=pulse_ms,
+            amplitude_ma=amplitude_ma,
+            duration_s=duration_s,
+        )
+        _wait_for(self._session.stimulate(stimulus))
+        return self.stimulus_response
+
+    def placed(self) -> None:
+        """Say that the needle is in place: only then the probe may be armed."""
+        _wait_for(self._session.placed())
 
     def arm(self) -> None:
         """Arm for one treatment; START has to follow within 10 s."""

@@ -16,8 +16,9 @@ from typing import Final, NamedTuple
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
+from cryoctl.stimulation import Stimulation, Stimulus
 from cryoctl.stop_signals import StopSwitch
-from cryoctl_protocol.codes import TRIP_RULES
+from cryoctl_protocol.codes import TRIP_RULES, Result
 from cryoctl_protocol.peer import FaultPort, Opened
 
 _AT_REST: Final = frozenset({Phase.CONNECTING, Phase.IDLE, Phase.READY})
@@ -100,6 +101,26 @@ class LiveSession:
     def begin(self) -> Future[None]:
         """Have the probe test itself and its line for leaks; done when it is ready."""
         return self._ask(Request.BEGIN, reached(Phase.READY))
+
+    def place(self) -> Future[None]:
+        """Begin to place the needle; done when the probe may be asked to stimulate."""
+        return self._ask(Request.PLACE, reached(Phase.PLACEMENT))
+
+    def stimulate(self, stimulus: Stimulus) -> Future[None]:
+        """Stimulate the nerve; done when that has ended."""
+        begun: list[Stimulation] = []
+
+        def make(controller: Controller, now_s: float) -> None:
+            refusal = controller.request(Request.STIMULATE, now_s, stimulus)
+            if refusal is not None:
+                raise ProbeError(f"{Request.STIMULATE} refused: {refusal.reason}")
+            begun.append(controller.stimulation)
+
+        return self._wish(make, lambda controller: _has_stimulated(controller, begun[0]))
+
+    def placed(self) -> Future[None]:
+        """Say that the needle is in place; done when the probe may be armed."""
+        return self._ask(Request.PLACED, reached(Phase.READY))
 
     def arm(self) -> Future[None]:
         """Arm; done when the probe says that it is."""
@@ -207,6 +228,15 @@ def _made_safe(controller: Controller) -> bool:
     if controller.phase is Phase.FAULT and not controller.made_safe:
         raise ProbeError("STOP was sent, but no telemetry shows that the probe is safe")
     return controller.made_safe
+
+
+def _has_stimulated(controller: Controller, stimulation: Stimulation) -> bool:
+    if controller.phase in BROKEN_OFF:
+        raise ProbeError(f"broken off: {why_ended(controller)}")
+    if stimulation.result not in (None, Result.OK):
+        # Without a word the missing response would be taken for a nerve that is far away.
+        raise ProbeError(stimulation.words)
+    return stimulation.is_over
 
 
 def _cleared(controller: Controller) -> bool:

@@ -6,11 +6,12 @@ from collections import deque
 from typing import Final
 
 from cryoctl.sample import Sample, to_sample
-from cryoctl_protocol.codes import DeviceState, EventCode, Trip
+from cryoctl_protocol.codes import DeviceState, EventCode, StimulusResponse, Trip
 from cryoctl_protocol.host_session import HostSession
 from cryoctl_protocol.messages import Event, Hello, Telemetry, Vitals, unpadded
 
 EVENTS_KEPT: Final = 8
+_OFF: Final = "off"
 SILENT_S: Final = 1.0
 """A probe says VITALS five times a second; after this long its figures are old."""
 
@@ -79,6 +80,8 @@ class Monitor:
         found = dict(self.rows(now_s))
         names = ("state", "tip", "supply", "exhaust", "valve", "heater")
         figures = [f"{name} {found[name]}" for name in names if name in found]
+        if found.get("stimulus", _OFF) != _OFF:
+            figures.append(f"stimulus {found['stimulus']}")
         return "  ".join([found["link"].split(",")[0], *figures]) if figures else str(found)
 
 
@@ -102,7 +105,20 @@ def _sample_rows(sample: Sample) -> list[tuple[str, str]]:
         ("battery", _figure(sample.battery_v, "V", 2)),
         ("valve", f"{sample.valve:.0%}, supply {'open' if sample.shutoff_open else 'shut'}"),
         ("heater", f"{sample.tip_heater:.0%}"),
+        ("stimulus", _stimulus(sample)),
     ]
+
+
+def _stimulus(sample: Sample) -> str:
+    """Return what the stimulator does and what that does to the nerve."""
+    if sample.stimulus_ma <= 0.0:
+        return _OFF
+    response = sample.stimulus_response
+    seen = "not known" if response is None else StimulusResponse(response).name.lower()
+    return (
+        f"{sample.stimulus_ma:.2f} mA, {sample.stimulus_hz} Hz, "
+        f"{sample.stimulus_pulse_ms:.2f} ms, response {seen}"
+    )
 
 
 def _vitals_rows(vitals: Vitals) -> list[tuple[str, str]]:

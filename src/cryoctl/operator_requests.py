@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -9,7 +10,8 @@ from cryoctl import phases
 from cryoctl.cycle_table import ENDED, Phase, Trigger
 from cryoctl.interlocks import TripNotice
 from cryoctl.permits import Refusal
-from cryoctl_protocol.codes import DeviceState, Op, Trip
+from cryoctl.stimulation import Stimulation, Stimulus, out_of_range
+from cryoctl_protocol.codes import DeviceState, Op, Result, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.messages import unpadded
 
@@ -25,6 +27,7 @@ class Request(StrEnum):
     BEGIN = "begin"
     PLACE = "place"
     PLACED = "placed"
+    STIMULATE = "stimulate"
     ARM = "arm"
     START = "start"
     STOP = "stop"
@@ -32,35 +35,23 @@ class Request(StrEnum):
     CLOSE = "close"
 
 
-_MOVES: Final = {
-    Request.PLACE: Trigger.PLACE,
-    Request.PLACED: Trigger.PLACED,
-}
-
-
-def do(c: Controller, request: Request, now_s: float) -> Refusal | None:
+def do(c: Controller, request: Request, now_s: float, stimulus: Stimulus) -> Refusal | None:
     """Do what an operator asks, or say why not."""
-    if request is Request.STOP:
-        if c.phase is Phase.CONNECTING:
-            c.aborted = True
-            c.fail("stopped before a session with the device was open", now_s)
-        if not c.can(Trigger.TRIP) or c.failure:
-            return None  # Nothing runs; STOP is never an error.
-        c.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
-        if c.phase is Phase.FAULT:
-            c.safing.repeat_stop(c.session, now_s)  # Nothing new, but nobody asks for it in vain.
-        return None
-    if request is Request.BEGIN:
-        return _begin(c, now_s)
-    if request is Request.ARM:
-        return _arm(c, now_s)
-    if request is Request.START:
-        return _start(c, now_s)
-    if request is Request.ACKNOWLEDGE:
-        return _acknowledge(c, now_s)
-    if request is Request.CLOSE:
-        return _close(c, now_s)
-    return _move(c, _MOVES[request], now_s)
+    if request is Request.STIMULATE:
+        return _stimulate(c, stimulus, now_s)
+    return _DO[request](c, now_s)
+
+
+def _stop(c: Controller, now_s: float) -> Refusal | None:
+    if c.phase is Phase.CONNECTING:
+        c.aborted = True
+        c.fail("stopped before a session with the device was open", now_s)
+    if not c.can(Trigger.TRIP) or c.failure:
+        return None  # Nothing runs; STOP is never an error.
+    c.trip(TripNotice(Trip.OPERATOR_STOP, 0.0, 0.0, ""), now_s)
+    if c.phase is Phase.FAULT:
+        c.safing.repeat_stop(c.session, now_s)  # Nothing new, but nobody asks for it in vain.
+    return None
 
 
 def _close(c: Controller, now_s: float) -> Refusal | None:
@@ -120,11 +111,41 @@ def _start(c: Controller, now_s: float) -> Refusal | None:
 def _ask(c: Controller, phase: Phase, op: Op, now_s: float) -> Refusal | None:
     if c.phase is not phase:
         return Refusal(f"{op.name} is not possible in {c.phase}")
-    if not c.desk.idle:
-        return Refusal("the probe has not answered the last command yet")
-    refusal = c.desk.gate(op, phase)
+    refusal = _refusal_to_send(c, op)
     if refusal is None:
         c.plan_command(op, now_s)
+    return refusal
+
+
+def _refusal_to_send(c: Controller, op: Op, *, stimulus_ua: int = 0) -> Refusal | None:
+    if not c.desk.idle:
+        return Refusal("the probe has not answered the last command yet")
+    return c.desk.gate(op, c.phase, stimulus_ua=stimulus_ua)
+
+
+def _place(c: Controller, now_s: float) -> Refusal | None:
+    return _move(c, Trigger.PLACE, now_s)
+
+
+def _placed(c: Controller, now_s: float) -> Refusal | None:
+    if not c.stimulation.is_over:
+        return Refusal("the probe stimulates: wait for the end, or ask for 0 mA first")
+    return _move(c, Trigger.PLACED, now_s)
+
+
+def _stimulate(c: Controller, stimulus: Stimulus, now_s: float) -> Refusal | None:
+    if c.phase is not Phase.PLACEMENT:
+        how = ": ask to place the needle first" if c.phase is Phase.READY else ""
+        return Refusal(f"the nerve is stimulated in PLACEMENT alone, not in {c.phase}{how}")
+    refusal = out_of_range(stimulus, c.profile.limits)
+    if refusal is None:
+        stimulus_ua = round(stimulus.amplitude_ma * 1000.0)
+        refusal = _refusal_to_send(c, Op.STIMULATE, stimulus_ua=stimulus_ua)
+    if refusal is None:
+        c.stimulation.end(Result.OK)  # The new one takes its place.
+        c.stimulation = Stimulation()
+        duration_ms = round(stimulus.duration_s * 1000.0)
+        c.plan_command(Op.STIMULATE, now_s, duration_ms=duration_ms, stimulus=stimulus)
     return refusal
 
 
@@ -146,3 +167,15 @@ def _probe_is_idle(c: Controller) -> bool:
     if c.session.phase is not SessionPhase.OPEN or sample is None:
         return False
     return sample.state == DeviceState.IDLE
+
+
+_DO: Final[dict[Request, Callable[[Controller, float], Refusal | None]]] = {
+    Request.BEGIN: _begin,
+    Request.PLACE: _place,
+    Request.PLACED: _placed,
+    Request.ARM: _arm,
+    Request.START: _start,
+    Request.STOP: _stop,
+    Request.ACKNOWLEDGE: _acknowledge,
+    Request.CLOSE: _close,
+}

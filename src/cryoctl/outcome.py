@@ -6,10 +6,24 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
-from cryoctl.summary import CycleSummary, FaultSummary, Summary
+from cryoctl.summary import CycleSummary, FaultSummary, NerveTruth, Summary
 
 _GREEN, _RED, _YELLOW = "32", "31", "33"
 _COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
+_INJURIES: Final = {
+    "none": "no injury",
+    "uncertain": "uncertain, neurapraxia at most",
+    "axonotmesis": "axonotmesis",
+    "towards_irreversible": "below -100 °C, towards irreversible",
+    "not_reachable": "below -140 °C, which no gas can do",
+}
+_OUTCOMES: Final = {
+    "not_cold": "the needle was never at -20 °C",
+    "misplaced": "MISPLACED: the -20 °C zone does not touch it",
+    "zone_too_small": "ZONE TOO SMALL: under 4 mm of it at -20 °C",
+    "too_short": "TOO SHORT: under 4 mm of it at -20 °C for 60 s",
+    "covered": "covered",
+}
 _HEAD: Final = (
     "cycle  verdict        to band   coldest  in band    thaw     gas   ice (truth)",
     "                            s        °C        %       s       g   mm / -20 °C",
@@ -40,6 +54,9 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         seen = f": {trip.value:g} against {trip.limit:g} {trip.unit}" if trip.unit else ""
         lines.append(f"    {trip.text}{seen}; {safe}")
     lines += [f"fault {fault.fault}: {_fault_text(fault)}" for fault in summary.faults]
+    nerve = None if summary.truth is None else summary.truth.nerve
+    if nerve is not None and summary.cycles:
+        lines += _nerve_lines(nerve)
     if summary.frames_lost or summary.frames_rejected:
         lines.append(f"link: {summary.frames_lost} frames lost, {summary.frames_rejected} rejected")
     if summary.failure:
@@ -65,6 +82,20 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         "",
     ]
     return "\n".join(lines)
+
+
+def _nerve_lines(nerve: NerveTruth) -> list[str]:
+    low, high = nerve.regrowth_days_low, nerve.regrowth_days_high
+    days = "" if low is None else f"; regrowth {low:.0f} to {high:.0f} days"
+    figures = (
+        f"{nerve.covered_mm:.1f} mm of lesion, {nerve.min_temp_c:.1f} °C, "
+        f"{nerve.below_minus20_s:.0f} s at -20 °C"
+    )
+    return [
+        f"nerve (truth, estimate): {_OUTCOMES[nerve.outcome]}",
+        f"    {_INJURIES[nerve.injury]}",
+        f"    {figures}{days}",
+    ]
 
 
 def _fault_text(fault: FaultSummary) -> str:

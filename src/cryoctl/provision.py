@@ -27,6 +27,7 @@ _CAPABILITIES: Final[dict[Capability, tuple[str, ...]]] = {
     Capability.LEAK_TEST:      ("SR-19",),
     Capability.BEEPER:         ("SR-31",),
     Capability.LED:            ("SR-31",),
+    Capability.STIMULATOR:     (),
 }
 _SENSORS: Final[dict[Sensor, tuple[str, ...]]] = {
     Sensor.TIP:              ("SR-05", "SR-11", "SR-12", "SR-13", "SR-14", "SR-16"),
@@ -38,6 +39,7 @@ _SENSORS: Final[dict[Sensor, tuple[str, ...]]] = {
     Sensor.CARTRIDGE_TEMP:   ("SR-18",),
     Sensor.BATTERY:          ("SR-22", "SR-36"),
     Sensor.BUTTON:           (),
+    Sensor.RESPONSE:         (),
 }
 # fmt: on
 

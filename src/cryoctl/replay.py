@@ -31,6 +31,7 @@ from cryoctl.recorder import (
     Recorder,
 )
 from cryoctl.recording import Messages, RawMessage, load_messages, read_messages
+from cryoctl.stimulation import Stimulus
 from cryoctl.storage import Storage
 from cryoctl.treatment import load_treatment
 from cryoctl_protocol.auth import DEMO_KEY
@@ -207,7 +208,7 @@ class _Feed:
     def _tell(self, event: dict[str, Any], now_s: float) -> bool:
         match event["kind"]:
             case "operator":
-                self._controller.request(Request(event["request"]), now_s)
+                self._ask(Request(event["request"]), event, now_s)
             case "storage":
                 # Ahead of the tick that found it so, whose own record comes last.
                 self._sink.storage = Storage(event["alarm"], event["refuses_arming"], event["text"])
@@ -216,6 +217,13 @@ class _Feed:
             case _:
                 return False
         return True
+
+    def _ask(self, request: Request, event: dict[str, Any], now_s: float) -> None:
+        if request is Request.STIMULATE:
+            stimulus = Stimulus(**{name: event[name] for name in Stimulus._fields})
+            self._controller.request(request, now_s, stimulus)
+        else:
+            self._controller.request(request, now_s)
 
     def _tell_as_shell(self, event: dict[str, Any], now_s: float) -> None:
         match ShellInput(event["told"]):

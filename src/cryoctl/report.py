@@ -77,6 +77,7 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
             Markup(vendor_svg(recording, name))  # noqa: S704
             for name in recording.vendor
         ],
+        nerve=_nerve_rows(summary.get("truth")),
         trips=[_trip_row(trip) for trip in _list(summary, "trips") if isinstance(trip, dict)],
         missing=[
             _missing_text(row) for row in _list(summary, "not_provided") if isinstance(row, dict)
@@ -182,6 +183,25 @@ def _ice(radii: Any, missing: str) -> dict[str, str]:
         "minus20": _value(radii.get("radius_minus20_mm"), 2, "mm"),
         "sigma": _value(radii.get("sigma_mm"), 2, "mm"),
     }
+
+
+def _nerve_rows(truth: Any) -> list[tuple[str, str]]:
+    """Return what became of the simulated nerve, as pairs; empty if nobody knows."""
+    nerve = truth.get("nerve") if isinstance(truth, dict) else None
+    if not isinstance(nerve, dict):
+        return []
+    days = (nerve.get("regrowth_days_low"), nerve.get("regrowth_days_high"))
+    regrowth = DASH if None in days else f"{_value(days[0], 0, '')} to {_value(days[1], 0, 'days')}"
+    return [
+        ("Outcome", _text(nerve.get("outcome")).replace("_", " ")),
+        ("Injury", _text(nerve.get("injury")).replace("_", " ")),
+        ("Coldest", _value(nerve.get("min_temp_c"), 1, "°C")),
+        ("At −20 °C or colder", _value(nerve.get("below_minus20_s"), 0, "s")),
+        ("Stretch at −20 °C or colder", _value(nerve.get("touched_mm"), 1, "mm")),
+        ("Stretch of axonotmesis", _value(nerve.get("covered_mm"), 1, "mm")),
+        ("Regrowth to the end organ", regrowth),
+        ("Source", _text(nerve.get("source"))),
+    ]
 
 
 def _trip_row(trip: dict[str, Any]) -> dict[str, str]:

@@ -31,6 +31,7 @@ from cryoctl.summary import (
     exit_code,
     fault_summary,
     not_provided_summary,
+    run_truth,
     trip_summary,
 )
 from cryoctl.supervisor import PeerLink, Supervisor
@@ -67,6 +68,11 @@ class _TruthLog:
 
     def add(self, sample: TruthSample, now_s: float) -> None:
         self._samples.append((now_s, sample))
+
+    @property
+    def last(self) -> TruthSample | None:
+        """The newest sample; None for a device that has no truth."""
+        return self._samples[-1][1] if self._samples else None
 
     def at(self, when_s: float | None) -> TruthSample | None:
         """Return the last sample not later than ``when_s``."""
@@ -162,6 +168,7 @@ def _run(
             cycles_planned=treatment.cycles.count,
             thaw_timeout_s=treatment.thaw.timeout_s,
             cycles=[cycle_summary(c, truth.at(c.freeze_ended_s)) for c in controller.cycles],
+            truth=run_truth(truth.last),
             trips=[trip_summary(trip) for trip in controller.trips],
             alarms=controller.alarms,
             faults=[fault_summary(note) for note in opened.faults.history()]

@@ -127,8 +127,10 @@ class Safing:
 
 
 def shows_safe_state(sample: Sample) -> bool:
-    """Return True if valve and supply are shut and the device holds its safe state."""
+    """Return True if valve, supply and stimulator are off and the device holds its safe state."""
     if sample.valve > 0.0:
+        return False
+    if sample.stimulus_ma > 0.0:
         return False
     if sample.shutoff_open:
         return False

@@ -26,6 +26,8 @@ class Sample(NamedTuple):
         open_circuit: ``Sensor`` bits found open.
         supply_pressure_bar: Absolute, as is the exhaust's.
         valve: Duty as a fraction, as are the heater's and the warmer's.
+        stimulus_ma: Constant current of the stimulator's pulses; 0 is off.
+        stimulus_response: ``StimulusResponse`` to it.
         freeze_s: Length of the present or last freeze, counted by the device.
     """
 
@@ -49,6 +51,10 @@ class Sample(NamedTuple):
     skin_warmer: float
     led: int
     beeper: int
+    stimulus_ma: float
+    stimulus_hz: int
+    stimulus_pulse_ms: float
+    stimulus_response: int | None
     freeze_s: float
     thaw_energy_j: float
     lease_left_s: float
@@ -64,6 +70,7 @@ _SENSOR_FIELDS: Final = (
     (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
     (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
     (Sensor.BATTERY, "battery_v"),
+    (Sensor.RESPONSE, "stimulus_response"),
 )
 
 
@@ -90,6 +97,10 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         skin_warmer_permille,
         led,
         beeper,
+        stimulus_ua,
+        stimulus_hz,
+        stimulus_pulse_us,
+        stimulus_response,
         freeze_ms,
         thaw_energy_mj,
         lease_left_ms,
@@ -116,6 +127,10 @@ def to_sample(telemetry: Telemetry, sensors: int) -> Sample:
         skin_warmer_permille * _MILLI,
         led,
         beeper,
+        stimulus_ua * _MILLI,
+        stimulus_hz,
+        stimulus_pulse_us * _MILLI,
+        stimulus_response,
         freeze_ms * _MILLI,
         thaw_energy_mj * _MILLI,
         lease_left_ms * _MILLI,

@@ -19,8 +19,12 @@ from cryoctl.provision import not_provided
 from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 from cryoctl_protocol.peer import FaultNote
-from cryoctl_protocol.truth import TruthSample
+from cryoctl_protocol.truth import NerveInjury, NerveOutcome, TruthSample
 
+NERVE_SOURCE: Final = (
+    "estimate of the simulator, not for patients: -20 C for 60 s (Evans 1981, rat nerve; 60 s "
+    "assumed), -100 C (Zhou 1983, rabbit nerve), regrowth 1 to 2 mm a day (reviews)"
+)
 _LINK_TRIPS: Final = frozenset({Trip.LINK, Trip.INTEGRITY, Trip.LEASE, Trip.DEVICE_RESTART})
 _MODEL: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -42,6 +46,34 @@ class Truth(BaseModel):
 
     ice_radius_mm: float
     radius_minus20_mm: float
+
+
+class NerveTruth(BaseModel):
+    """What became of the simulated nerve: an estimate, never a statement about a patient."""
+
+    model_config = _MODEL
+
+    injury: str = Field(
+        description="none, uncertain, axonotmesis, towards_irreversible or not_reachable."
+    )
+    outcome: str = Field(
+        description="covered, or why not: not_cold, misplaced, zone_too_small or too_short."
+    )
+    min_temp_c: float = Field(description="Coldest place of the nerve.")
+    below_minus20_s: float = Field(description="Longest that any place was at -20 C or colder.")
+    touched_mm: float = Field(description="Longest stretch that was at -20 C or colder.")
+    covered_mm: float = Field(description="Longest stretch of axonotmesis.")
+    regrowth_days_low: float | None = Field(description="null: no lesion to recover from.")
+    regrowth_days_high: float | None
+    source: str = Field(description="Where the estimate comes from.")
+
+
+class RunTruth(BaseModel):
+    """What was really so in the simulation when the run had ended."""
+
+    model_config = _MODEL
+
+    nerve: NerveTruth | None = Field(description="null: the scenario has none.")
 
 
 class CycleSummary(BaseModel):
@@ -122,6 +154,7 @@ class Summary(BaseModel):
     cycles_planned: int = Field(description="By the treatment; those in cycles were begun.")
     thaw_timeout_s: float = Field(description="Longest thaw by the treatment.")
     cycles: list[CycleSummary]
+    truth: RunTruth | None = Field(description="At the end of the run; simulator only.")
     trips: list[TripSummary]
     alarms: list[str]
     faults: list[FaultSummary] = Field(description="Asked for, in that order; simulator only.")
@@ -177,6 +210,28 @@ def cycle_summary(record: CycleRecord, truth: TruthSample | None) -> CycleSummar
         ),
         thaw_s=_rounded(record.thaw_s, 3),
         gas_used_g=round(record.gas_used_g, 4),
+    )
+
+
+def run_truth(truth: TruthSample | None) -> RunTruth | None:
+    """Return what the last truth of a run says; None for other devices."""
+    return None if truth is None else RunTruth(nerve=_nerve_truth(truth))
+
+
+def _nerve_truth(truth: TruthSample) -> NerveTruth | None:
+    if truth.nerve_min_temp_c is None:
+        return None
+    has_lesion = truth.nerve_covered_mm > 0.0
+    return NerveTruth(
+        injury=NerveInjury(truth.nerve_injury).name.lower(),
+        outcome=NerveOutcome(truth.nerve_outcome).name.lower(),
+        min_temp_c=round(truth.nerve_min_temp_c, 2),
+        below_minus20_s=round(truth.nerve_below_minus20_s, 1),
+        touched_mm=round(truth.nerve_touched_mm, 2),
+        covered_mm=round(truth.nerve_covered_mm, 2),
+        regrowth_days_low=round(truth.nerve_regrowth_days_low, 1) if has_lesion else None,
+        regrowth_days_high=round(truth.nerve_regrowth_days_high, 1) if has_lesion else None,
+        source=NERVE_SOURCE,
     )
 
 

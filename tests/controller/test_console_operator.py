@@ -9,6 +9,8 @@ from cryoctl.cycle_table import Phase
 from tests.support.bench import Bench
 from tests.support.builders import a_treatment
 
+READY = "ready. Type arm and Enter when the probe is in place, or place to look for the nerve"
+
 
 class Script:
     """Lines that the test types."""
@@ -48,7 +50,7 @@ def test_the_tests_run_by_themselves_and_then_the_person_is_asked_once() -> None
     console.bench.run_for(3.0)
 
     assert console.bench.phase is Phase.READY
-    assert console.said == ["ready. Type arm and Enter when the probe is in place"]
+    assert console.said == [READY]
 
 
 @pytest.mark.requirement("SR-26")
@@ -90,5 +92,44 @@ def test_every_reason_against_arm_is_shown_and_goes_when_it_goes() -> None:
     assert console.type("arm") is Phase.ARMED
     assert console.said[:2] == [
         "cannot be armed:\n  SR-36: battery too low: charge the handpiece",
-        "ready. Type arm and Enter when the probe is in place",
+        READY,
     ]
+
+
+PLACING = "placing. Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
+
+
+@pytest.mark.requirement("SR-41")
+def test_the_nerve_is_looked_for_before_arm_and_each_response_is_told() -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+
+    assert console.type("place") is Phase.PLACEMENT
+    console.type("stimulate 2 0.1 1")
+    console.bench.run_for(2.5)
+    console.type("stimulate 2 0.1 0.4")
+    console.bench.run_for(2.5)
+    assert console.type("arm") is Phase.PLACEMENT
+    assert console.type("placed") is Phase.READY
+
+    assert console.said == [READY, PLACING, "response: MOTOR", "response: NONE", READY]
+    assert console.type("arm") is Phase.ARMED
+
+
+@pytest.mark.parametrize(
+    ("line", "answer"),
+    [
+        ("stimulate", "stimulate takes three numbers: pulses a second, ms, mA"),
+        ("stimulate 2 0.1 much", "stimulate takes three numbers: pulses a second, ms, mA"),
+        ("stimulate 2 0.1 nan", "stimulate takes three numbers: pulses a second, ms, mA"),
+        ("stimulate 2 0.1 9", "stimulate refused: amplitude_ma 9 is out of range (0.001 to 5 mA"),
+    ],
+)
+def test_a_mistyped_stimulus_is_explained_and_nothing_goes_out(line: str, answer: str) -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    console.type("place")
+    console.type(line)
+
+    assert console.said[-1].startswith(answer)
+    assert [op for _, op in console.bench.device.commands if op.name == "STIMULATE"] == []

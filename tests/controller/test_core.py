@@ -88,7 +88,7 @@ def test_a_treatment_sends_exactly_its_commands() -> None:
     # op, mode, cycles, treatment, set-point in m°C, duration in ms, energy in mJ
     freeze = (Op.FREEZE, ThawMode.PASSIVE, 0, 0, -60_000, 32_000, 0)  # 20 s + 10 s + 2 s
     thaw = (Op.THAW, ThawMode.ACTIVE, 0, 0, 0, 0, 5_000)
-    sent = [command[2:] for _, command in bench.sink.sent_commands()]
+    sent = [command[2:9] for _, command in bench.sink.sent_commands()]
     assert sent == [
         (Op.SELF_TEST, 0, 0, 0, 0, 0, 0),
         (Op.LEAK_TEST, 0, 0, 0, 0, 0, 0),
@@ -103,6 +103,7 @@ def test_a_treatment_sends_exactly_its_commands() -> None:
     ]
     assert [command[0] for _, command in bench.sink.sent_commands()] == list(range(1, 11))
     assert [op for _, op in bench.device.commands] == [command[0] for command in sent]
+    assert {command[9:] for _, command in bench.sink.sent_commands()} == {(0, 0, 0)}
     assert bench.sink.sent_stops() == []
 
 

@@ -8,7 +8,7 @@ from cryoctl.monitor import Monitor
 from cryoctl_protocol.codes import Trip
 from cryoctl_protocol.framing import Deframer
 from tests.support.bench import a_device
-from tests.support.scripted_device import ScriptedDevice
+from tests.support.scripted_device import EVERY_SENSOR, ScriptedDevice
 
 
 def listen(device: ScriptedDevice, *, until_s: float) -> Monitor:
@@ -65,6 +65,26 @@ def test_one_line_has_what_matters_most() -> None:
         "connected  state IDLE  tip 33.1 °C  supply 50.0 bar  exhaust 0.0 mg/s  "
         "valve 0%, supply shut  heater 0%"
     )
+
+
+@pytest.mark.parametrize(
+    ("sensors", "response"), [(EVERY_SENSOR, "sensory"), (EVERY_SENSOR & ~512, "not known")]
+)
+def test_a_stimulus_is_told_with_its_response(sensors: int, response: str) -> None:
+    device = a_device(sensors=sensors)
+    device.telemetry = {
+        "state": 10,
+        "stimulus_ua": 1_250,
+        "stimulus_hz": 50,
+        "stimulus_pulse_us": 100,
+        "stimulus_response": 1,
+    }
+    monitor = listen(device, until_s=0.5)
+
+    told = f"1.25 mA, 50 Hz, 0.10 ms, response {response}"
+    assert dict(monitor.rows(0.5))["stimulus"] == told
+    assert monitor.line(0.5).endswith(f"  stimulus {told}")
+    assert dict(listen(a_device(), until_s=0.5).rows(0.5))["stimulus"] == "off"
 
 
 @pytest.mark.parametrize("noise", [b"", b"\x00", b"nonsense" * 30])

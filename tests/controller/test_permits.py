@@ -35,6 +35,7 @@ ALLOWED = {
     (Op.END, Phase.COMPLETE),
     (Op.THAW, Phase.SAFE),
     (Op.CLEAR, Phase.FAULT),
+    (Op.STIMULATE, Phase.PLACEMENT),
 }
 COMMANDS = [op for op in Op if op is not Op.STOP]
 BLOCKS = {

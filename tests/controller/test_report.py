@@ -188,6 +188,34 @@ def test_truth_and_estimate_stand_in_columns_of_their_own(run: Recording) -> Non
     )
 
 
+def test_the_nerve_is_shown_as_an_estimate_with_its_source(run: Recording) -> None:
+    nerve = {
+        "injury": "axonotmesis",
+        "outcome": "zone_too_small",
+        "min_temp_c": -27.34,
+        "below_minus20_s": 131.0,
+        "touched_mm": 3.0,
+        "covered_mm": 2.5,
+        "regrowth_days_low": 50.0,
+        "regrowth_days_high": 100.0,
+        "source": "estimate of the simulator <rats>",
+    }
+
+    shown = words(render_report(run, {**SUMMARY, "truth": {"nerve": nerve}}))
+
+    assert (
+        "Nerve at the end (truth, simulator only; an estimate) Outcome zone too small "
+        "Injury axonotmesis Coldest −27.3 °C At −20 °C or colder 131 s "
+        "Stretch at −20 °C or colder 3.0 mm Stretch of axonotmesis 2.5 mm "
+        "Regrowth to the end organ 50 to 100 days Source estimate of the simulator <rats>" in shown
+    )
+
+
+@pytest.mark.parametrize("truth", [None, {"nerve": None}, {}, "broken"])
+def test_without_a_nerve_nothing_is_said_of_it(run: Recording, truth: Any) -> None:
+    assert "Nerve at the end" not in render_report(run, {**SUMMARY, "truth": truth})
+
+
 def test_a_trip_shows_value_limit_and_time_to_safe(run: Recording) -> None:
     shown = words(render_report(run, {**SUMMARY, "trips": [TRIP], "alarms": ["TIP_FLOOR", "X"]}))
 

@@ -29,12 +29,16 @@ WIRE = Telemetry(
     skin_warmer_permille=500,
     led=1,
     beeper=0,
+    stimulus_ua=1_250,
+    stimulus_hz=2,
+    stimulus_pulse_us=100,
+    stimulus_response=1,
     freeze_ms=12_340,
     thaw_energy_mj=1_500,
     lease_left_ms=280,
     event_count=7,
 )
-EVERY_SENSOR = 0b1_1111_1111
+EVERY_SENSOR = 0b11_1111_1111
 BESIDE_THE_TIP = [
     (Sensor.TIP_2, "tip_2_temp_c"),
     (Sensor.SKIN, "skin_temp_c"),
@@ -43,6 +47,7 @@ BESIDE_THE_TIP = [
     (Sensor.EXHAUST_FLOW, "exhaust_flow_mg_s"),
     (Sensor.CARTRIDGE_TEMP, "cartridge_temp_c"),
     (Sensor.BATTERY, "battery_v"),
+    (Sensor.RESPONSE, "stimulus_response"),
 ]
 
 
@@ -71,6 +76,10 @@ def test_every_field_has_its_unit() -> None:
             "skin_warmer": 0.5,
             "led": 1,
             "beeper": 0,
+            "stimulus_ma": 1.25,
+            "stimulus_hz": 2,
+            "stimulus_pulse_ms": 0.1,
+            "stimulus_response": 1,
             "freeze_s": 12.34,
             "thaw_energy_j": 1.5,
             "lease_left_s": 0.28,
@@ -111,7 +120,7 @@ def test_a_device_without_sensors_still_tells_its_state_and_outputs() -> None:
     sample = to_sample(WIRE, 0)
 
     missing = [name for name, value in zip(Sample._fields, sample, strict=True) if value is None]
-    assert len(missing) == 8
+    assert len(missing) == 9
     assert (sample.state, sample.device_ms) == (DeviceState.FREEZE, 123_456)
     assert sample.valve == pytest.approx(0.7)
 

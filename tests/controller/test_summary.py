@@ -20,6 +20,7 @@ from cryoctl.summary import (
     cycle_summary,
     exit_code,
     not_provided_summary,
+    run_truth,
     summary_schema,
     trip_summary,
 )
@@ -41,6 +42,15 @@ TRUTH = TruthSample(
     cartridge_temp_c=18.0,
     skin_temp_c=30.0,
     heat_w=4.0,
+    nerve_min_temp_c=-41.237,
+    nerve_below_minus20_s=92.0,
+    nerve_touched_mm=12.5,
+    nerve_covered_mm=11.0,
+    nerve_injury=2,
+    nerve_outcome=5,
+    nerve_regrowth_days_low=50.0,
+    nerve_regrowth_days_high=100.0,
+    stimulus_ratio=0.0,
 )
 LINK_TRIPS = {Trip.LINK, Trip.INTEGRITY, Trip.LEASE, Trip.DEVICE_RESTART}
 
@@ -87,6 +97,7 @@ def summarised(bench: Bench, **changes: Any) -> Summary:
         "cycles_planned": controller.treatment.cycles.count,
         "thaw_timeout_s": controller.treatment.thaw.timeout_s,
         "cycles": [cycle_summary(cycle, TRUTH) for cycle in controller.cycles],
+        "truth": run_truth(TRUTH),
         "trips": [trip_summary(trip) for trip in controller.trips],
         "alarms": controller.alarms,
         "faults": [],
@@ -225,6 +236,39 @@ def test_a_cycle_without_verdict_failed_and_a_device_without_truth_has_none() ->
 
     assert (summary.verdict, summary.truth, summary.estimate) == (Verdict.FAIL, None, None)
     assert (summary.time_to_setpoint_s, summary.thaw_s, summary.tip_min_c) == (None, None, None)
+
+
+def test_the_nerve_at_the_end_is_told_in_words_with_where_they_come_from() -> None:
+    told = run_truth(TRUTH)
+
+    assert told is not None
+    assert told.nerve is not None
+    nerve = told.nerve.model_dump()
+    source = nerve.pop("source")
+    assert nerve == {
+        "injury": "axonotmesis",
+        "outcome": "covered",
+        "min_temp_c": -41.24,
+        "below_minus20_s": 92.0,
+        "touched_mm": 12.5,
+        "covered_mm": 11.0,
+        "regrowth_days_low": 50.0,
+        "regrowth_days_high": 100.0,
+    }
+    assert source.startswith("estimate of the simulator, not for patients")
+
+
+def test_what_nobody_knows_of_a_nerve_is_null() -> None:
+    spared = run_truth(TRUTH._replace(nerve_covered_mm=0.0, nerve_outcome=2, nerve_injury=0))
+
+    assert spared is not None
+    assert spared.nerve is not None
+    assert (spared.nerve.outcome, spared.nerve.injury) == ("misplaced", "none")
+    assert (spared.nerve.regrowth_days_low, spared.nerve.regrowth_days_high) == (None, None)
+    assert run_truth(None) is None
+    without = run_truth(TRUTH._replace(nerve_min_temp_c=None, nerve_outcome=0))
+    assert without is not None
+    assert without.nerve is None
 
 
 def test_a_trip_tells_requirement_phase_and_time_to_safe() -> None:

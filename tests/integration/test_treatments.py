@@ -63,7 +63,9 @@ SCENARIOS = {
     "fat": Verdict.PASS,
     "gel-bench": Verdict.PASS,
     "high-perfusion": Verdict.PASS,
+    "misplaced": Verdict.PASS,  # By the tip; only the truth knows where the nerve is.
     "muscle": Verdict.PASS,
+    "oblique-nerve": Verdict.PASS,
     "warm-room": Verdict.PASS,
 }
 

@@ -122,10 +122,14 @@ def test_ranges_are_the_literals_of_the_specification() -> None:
         row = next(row for row in MESSAGES if row.cls is Telemetry)
         return fast_decode(row, encode(telemetry(0, **changes))) is not None
 
-    assert (taken(state=9), taken(state=10)) == (True, False)
+    assert (taken(state=10), taken(state=11)) == (True, False)
     assert (taken(trip=25), taken(trip=26)) == (True, False)
     assert (taken(valve_permille=1000), taken(valve_permille=1001)) == (True, False)
     assert (taken(button=1), taken(button=2)) == (True, False)
+    assert (taken(stimulus_ua=10_000), taken(stimulus_ua=10_001)) == (True, False)
+    assert (taken(stimulus_hz=100), taken(stimulus_hz=101)) == (True, False)
+    assert (taken(stimulus_pulse_us=1_000), taken(stimulus_pulse_us=1_001)) == (True, False)
+    assert (taken(stimulus_response=2), taken(stimulus_response=3)) == (True, False)
 
 
 # -- errors --------------------------------------------------------------------------------------
@@ -145,9 +149,9 @@ def test_a_sender_may_be_wrong_about_ranges_and_the_receiver_is_not() -> None:
         decode(0x10, payload)
 
 
-@pytest.mark.parametrize("size", [0, 63, 65])
+@pytest.mark.parametrize("size", [0, 69, 71])
 def test_another_size_is_refused(size: int) -> None:
-    assert PAYLOAD_SIZE[0x10] == 64
+    assert PAYLOAD_SIZE[0x10] == 70
     with pytest.raises(CodecError, match="message 0x10"):
         decode(0x10, bytes(size))
 

@@ -296,7 +296,7 @@ def test_whatever_is_not_a_command_of_this_session_is_not_executed(
         "wrong key": down(keys, asked, key=TagKey(OTHER_KEY)),
         "reflected key": down(keys, asked, key=keys.up),
         "stop key": down(keys, asked, key=STOP_KEY),
-        "out of range": down(keys, asked._replace(op=12)),
+        "out of range": down(keys, asked._replace(op=13)),
         "upwards": down(keys, telemetry(), key=keys.up),
         "vendor": build(0xC0, b"", seq=0, session=keys.session, key=keys.down),
     }

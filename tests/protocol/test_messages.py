@@ -196,4 +196,4 @@ def test_an_enumeration_with_holes_is_refused_as_a_code() -> None:
 
     with pytest.raises(AssertionError):
         code(Holey, "would let 2 through")
-    assert (code(Op, "operation").low, code(Op, "operation").high) == (1, 11)
+    assert (code(Op, "operation").low, code(Op, "operation").high) == (1, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,12 @@ from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.firmware_state import Outputs
 
 TREATMENT = 0xC0FFEE
+STIMULUS = {
+    "stimulus_ua": 1_000,
+    "stimulus_hz": 2,
+    "stimulus_pulse_us": 100,
+    "duration_ms": 5_000,
+}
 
 
 @dataclass(slots=True)
@@ -31,6 +38,7 @@ class FakeReadings:
     cartridge_mdegc: int = 22_000
     battery_mv: int = 4_000
     button: int = 0
+    stimulus_response: int = 0
     open_circuit: int = 0
 
 
@@ -155,6 +163,10 @@ class Bench:
             self.mode = HostMode.THAW
         return answer
 
+    def stimulate(self) -> None:
+        self.run_s(2.5)  # Until the valve has proved to be shut.
+        self.ask(Op.STIMULATE, **STIMULUS)
+
     def pass_leak_test(self) -> None:
         self.ask(Op.LEAK_TEST)
         self.run_s(12)
@@ -162,16 +174,15 @@ class Bench:
 
     def go_to(self, state: DeviceState, cycles: int = 3) -> None:
         """From a connected IDLE to ``state`` the way a treatment goes."""
-        if state is DeviceState.IDLE:
-            return
-        if state is DeviceState.SELF_TEST:
-            self.ask(Op.SELF_TEST)
-            return
-        if state is DeviceState.LEAK_TEST:
-            self.ask(Op.LEAK_TEST)
-            return
-        if state is DeviceState.SAFE:
-            self.stop()
+        at_once: dict[DeviceState, Callable[[], None]] = {
+            DeviceState.IDLE: lambda: None,
+            DeviceState.SELF_TEST: lambda: self.ask(Op.SELF_TEST),
+            DeviceState.LEAK_TEST: lambda: self.ask(Op.LEAK_TEST),
+            DeviceState.STIMULATE: self.stimulate,
+            DeviceState.SAFE: self.stop,
+        }
+        if state in at_once:
+            at_once[state]()
             return
         if state is DeviceState.FAULT:
             self.readings.supply_mbar = 69_000

@@ -29,7 +29,7 @@ from cryoctl_simulator.firmware_config import (
     FirmwareConfig,
 )
 from cryoctl_simulator.firmware_state import Outputs
-from tests.simulator.bench import TREATMENT, Bench, bench_in, connected
+from tests.simulator.bench import STIMULUS, TREATMENT, Bench, bench_in, connected
 
 S = DeviceState
 A = Answer
@@ -49,6 +49,7 @@ GOOD: dict[Op, dict[str, int]] = {
     Op.THAW: {"mode": ThawMode.PASSIVE},
     Op.END: {},
     Op.CLEAR: {},
+    Op.STIMULATE: STIMULUS,
 }
 # Where each operation is taken, and the state it leads to.
 TAKEN: dict[Op, dict[DeviceState, DeviceState]] = {
@@ -68,7 +69,10 @@ TAKEN: dict[Op, dict[DeviceState, DeviceState]] = {
         S.PREWARM: S.IDLE,
         S.FREEZE: S.IDLE,
         S.THAW: S.IDLE,
+        S.STIMULATE: S.IDLE,
     },
+    # In IDLE not before the valve has proved to be shut, which it has not since power-up.
+    Op.STIMULATE: {S.STIMULATE: S.STIMULATE},
     Op.CLEAR: {},  # Fresh in SAFE or FAULT the cause has not been gone for 1 s.
 }
 

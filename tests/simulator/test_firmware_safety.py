@@ -327,13 +327,23 @@ def test_a_freeze_ends_even_if_the_clock_stands_still(duration_ms: int, ticks: i
 
 @pytest.mark.requirement("SR-15")
 @pytest.mark.parametrize(
-    ("valve", "heater", "overlap"),
-    [(0, 0, False), (0, 1, False), (1, 0, False), (1, 1, True), (1000, 1000, True)],
+    ("valve", "heater", "stimulus", "overlap"),
+    [
+        (0, 0, 0, False),
+        (0, 1, 0, False),
+        (1, 0, 0, False),
+        (0, 0, 1, False),
+        (1, 1, 0, True),
+        (1, 0, 1, True),
+        (0, 1, 1, True),
+        (1000, 1000, 0, True),
+    ],
 )
-def test_valve_and_heater_together_are_an_overlap(
-    valve: int, heater: int, *, overlap: bool
+@pytest.mark.requirement("SR-41")
+def test_two_of_valve_heater_and_stimulator_together_are_an_overlap(
+    valve: int, heater: int, stimulus: int, *, overlap: bool
 ) -> None:
-    assert outputs_overlap(valve, heater) is overlap
+    assert outputs_overlap(valve, heater, stimulus) is overlap
 
 
 @pytest.mark.requirement("SR-15")

@@ -56,13 +56,38 @@ SAMPLE: Final = Sample(
     skin_warmer=0.3,
     led=1,
     beeper=0,
+    stimulus_ma=0.0,
+    stimulus_hz=0,
+    stimulus_pulse_ms=0.0,
+    stimulus_response=0,
     freeze_s=0.0,
     thaw_energy_j=0.0,
     lease_left_s=0.3,
     event_count=3,
 )
 CONTROL: Final = Control(4, 1, SETPOINT_C, 0.02, 0.25)
-TRUTH: Final = TruthSample(-60.0, -88.0, 2.5, 1.5, 90.0, 9.0, 1.0, 1.1, 20.0, 30.0, 4.5)
+TRUTH: Final = TruthSample(
+    tip_temp_c=-60.0,
+    saturation_temp_c=-88.0,
+    ice_radius_mm=2.5,
+    radius_minus20_mm=1.5,
+    ice_volume_mm3=90.0,
+    liquid_g=9.0,
+    vented_g=1.0,
+    exhaust_pressure_bar=1.1,
+    cartridge_temp_c=20.0,
+    skin_temp_c=30.0,
+    heat_w=4.5,
+    nerve_min_temp_c=-38.5,
+    nerve_below_minus20_s=75.0,
+    nerve_touched_mm=11.5,
+    nerve_covered_mm=10.0,
+    nerve_injury=2,
+    nerve_outcome=5,
+    nerve_regrowth_days_low=50.0,
+    nerve_regrowth_days_high=100.0,
+    stimulus_ratio=0.0,
+)
 
 # Phase and length of one cycle, in s.
 _CYCLE: Final = (

@@ -55,6 +55,7 @@ _STATES_OF_OP: Final[dict[int, tuple[DeviceState, ...]]] = {
     Op.THAW: (_S.FREEZE, _S.THAW),
     Op.END: (_S.ARMED, _S.STARTED, _S.FREEZE, _S.THAW),
     Op.CLEAR: (_S.SAFE, _S.FAULT),
+    Op.STIMULATE: (_S.IDLE, _S.STIMULATE),
 }
 _NEXT_STATE: Final[dict[int, DeviceState]] = {
     Op.SELF_TEST: _S.SELF_TEST,
@@ -66,6 +67,7 @@ _NEXT_STATE: Final[dict[int, DeviceState]] = {
     Op.THAW: _S.THAW,
     Op.END: _S.IDLE,
     Op.CLEAR: _S.IDLE,
+    Op.STIMULATE: _S.STIMULATE,
 }
 _AT_ONCE: Final = (Op.ARM, Op.START, Op.END, Op.CLEAR)
 _SENSOR_FIELDS: Final = {
@@ -91,6 +93,7 @@ class ScriptedDevice:
         noise: Bytes that get onto the line once.
         telemetry: Values that stand in every sample instead of its own.
         tip_follows: False freezes the tip where it is.
+        threshold_ua: A stimulus from here on makes a muscle twitch.
         coldest_c: The tip gets no colder than this, whatever the set-point.
         script: What to do at a step count, in order.
         commands: Operations carried out or refused, in order, with its own time in s.
@@ -129,6 +132,7 @@ class ScriptedDevice:
         self.tip_follows = True
         self.tip_c = BODY_C
         self.coldest_c = -90.0
+        self.threshold_ua = 500
         self.script: list[tuple[int, str, Any]] = []
         self.commands: list[tuple[float, Op]] = []
         self.stops: list[Stop] = []
@@ -136,6 +140,7 @@ class ScriptedDevice:
         self.state = _S.IDLE
         self.trip_cause = Trip.NONE
         self.setpoint_c = 0.0
+        self.stimulus = (0, 0, 0)
         self._steps = 0
         self._boot()
 
@@ -274,10 +279,14 @@ class ScriptedDevice:
             self._finish(Result.OK)
         elif op in TEST_MS:
             self._ends_step = self._steps + TEST_MS[op] // STEP_MS
-        elif op in (Op.PREWARM, Op.FREEZE):
+        elif op is Op.STIMULATE and command.stimulus_ua == 0:
+            self.state = _S.IDLE
+            self._finish(Result.OK)
+        elif op in (Op.PREWARM, Op.FREEZE, Op.STIMULATE):
             self._ends_step = self._steps + command.duration_ms // STEP_MS
         if op is Op.FREEZE:
             self.setpoint_c = command.setpoint_mdegc / 1000.0
+        self.stimulus = command.stimulus_ua, command.stimulus_hz, command.stimulus_pulse_us
         if op is Op.CLEAR:
             self.trip_cause = Trip.NONE
 
@@ -301,7 +310,7 @@ class ScriptedDevice:
         self.state = after.get(self.state, _S.IDLE)
 
     def _watch_lease(self) -> None:
-        driving = self.state in (_S.PREWARM, _S.FREEZE)
+        driving = self.state in (_S.PREWARM, _S.FREEZE, _S.STIMULATE)
         if driving and self.session.lease_left_ms(self.device_ms) <= 0:
             self.trip(Trip.LEASE)
 
@@ -329,6 +338,7 @@ class ScriptedDevice:
 
     def _sample(self) -> Telemetry:
         freezing = self.state is _S.FREEZE
+        ua, hz, pulse_us = self.stimulus if self.state is _S.STIMULATE else (0, 0, 0)
         tip_c = self.tip_c
         if self.tip_follows:
             tip_c += DITHER_C * (self._steps // TELEMETRY_STEPS % 2)
@@ -353,6 +363,10 @@ class ScriptedDevice:
             skin_warmer_permille=0,
             led=0,
             beeper=0,
+            stimulus_ua=ua,
+            stimulus_hz=hz,
+            stimulus_pulse_us=pulse_us,
+            stimulus_response=2 if ua >= self.threshold_ua else 0,
             freeze_ms=0,
             thaw_energy_mj=0,
             lease_left_ms=self.session.lease_left_ms(self.device_ms),
