@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Final
 
 from cryoctl_simulator.plant_parameters import PlantParameters
@@ -25,11 +26,14 @@ class Battery:
 
     def update(self, duration_s: float, load_w: float) -> None:
         """Draw ``load_w`` for ``duration_s``."""
-        rest_mv = open_circuit_mv(self.charge)
-        # Current from the unloaded voltage: the drop is a few per cent, its own effect below one.
-        current_a = 1e3 * load_w / rest_mv
+        rest_v = 1e-3 * open_circuit_mv(self.charge)
+        resistance_ohm = self.resistance_ohm
+        # The smaller root of load = (rest - current x resistance) x current; a load beyond what the
+        # cell can give gets that.
+        root_v = sqrt(max(0.0, rest_v * rest_v - 4.0 * load_w * resistance_ohm))
+        current_a = (rest_v - root_v) / (2.0 * resistance_ohm)
         self.charge = max(0.0, self.charge - current_a * duration_s / self.capacity_c)
-        self.voltage_mv = rest_mv - 1e3 * current_a * self.resistance_ohm - self.sag_mv
+        self.voltage_mv = 1e3 * (rest_v - current_a * resistance_ohm) - self.sag_mv
 
 
 def open_circuit_mv(charge: float) -> float:

@@ -21,6 +21,7 @@ class Cartridge:
         "ambient_temp_c",
         "gas",
         "heat_transfer_w_k",
+        "latent_heat_j_g",
         "liquid_density_g_ml",
         "liquid_draw_possible",
         "liquid_flux_factor",
@@ -62,9 +63,13 @@ class Cartridge:
         temp_c = self.temp_c
         mass_g = self.mass_g
         volume_ml = self.volume_ml
-        self.vapour_density_g_ml = vapour_density = gas.vapour_density_g_ml(temp_c)
-        self.liquid_density_g_ml = liquid_density = gas.liquid_density_g_ml(temp_c)
-        saturated_bar = gas.saturation_pressure_bar(temp_c)
+        saturated_bar, liquid_density, vapour_density, liquid_j_g, latent_j_g = gas.saturated(
+            temp_c
+        )
+        self.vapour_density_g_ml = vapour_density
+        self.liquid_density_g_ml = liquid_density
+        self.liquid_heat_j_g = liquid_j_g
+        self.latent_heat_j_g = latent_j_g
         filling = 1.0
         if mass_g >= liquid_density * volume_ml:
             # No room for vapour is left: the liquid itself expands against the wall.
@@ -84,7 +89,6 @@ class Cartridge:
         self.liquid_draw_possible = self.liquid_g > 0.0
         self.liquid_flux_factor = gas.liquid_flux_factor(temp_c)
         self.vapour_flux_factor = gas.vapour_flux_factor(temp_c) * filling
-        self.liquid_heat_j_g = gas.liquid_enthalpy_j_g(temp_c)
 
     def mass_with_liquid_g(self, liquid_g: float) -> float:
         """Return the mass of gas when ``liquid_g`` is left and saturated vapour fills the rest."""
@@ -105,7 +109,7 @@ class Cartridge:
                 liquid_density = self.liquid_density_g_ml
                 boiled_g = liquid_drawn_g * vapour_density + vapour_drawn_g * liquid_density
                 boiled_g /= liquid_density - vapour_density
-                heat_j -= boiled_g * self.gas.latent_heat_j_g(self.temp_c)
+                heat_j -= boiled_g * self.latent_heat_j_g
             elif self.mass_g > 0.0:
                 heat_j -= drawn_g * self.pressure_bar * BAR_ML_TO_J * self.volume_ml / self.mass_g
         capacity_j_k = STEEL_J_G_K * self.steel_g + LIQUID_J_G_K * self.mass_g

@@ -1,10 +1,10 @@
-"""The simulated probe's hardware: gas path, tip, tissue, skin and battery, in steps of 10 ms.
+"""The simulated probe's hardware: gas path, tip, tissue, skin, handle, battery; steps of 10 ms.
 
 Fast states (valve, line, exhaust, tip) move every tick by exponential steps, which are stable at
 any step and keep the tip between the temperatures it is coupled to. Slow states (ice, skin,
-battery, cartridge) move every tenth tick by what the fast ones handed over; tissue of the reference
-model moves every tick. Nothing here knows
-about sensors, firmware or messages.
+handle, battery, cartridge, what sticks at the orifice) move every tenth tick by what the fast ones
+handed over; with tissue of the reference model they move every tick. Nothing here knows about
+sensors, firmware or messages.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.battery import Battery
 from cryoctl_simulator.gas_path import GasPath
 from cryoctl_simulator.nerve import NO_NERVE, Nerve
-from cryoctl_simulator.plant_parameters import PlantParameters
+from cryoctl_simulator.plant_parameters import Handle, PlantParameters
 from cryoctl_simulator.reference_tissue import ReferenceTissue
 from cryoctl_simulator.scenario import Scenario
 from cryoctl_simulator.tissue import Tissue
@@ -31,6 +31,8 @@ LIQUID_COOLING_SHARE: Final = 1.0 - VAPOUR_COOLING_SHARE
 # Cold vapour takes up 0.85 J/gK (CoolProp) times the share exchanged before it leaves: 0.05, set so
 # that vapour alone leaves the tip near -10 C.
 EXHAUST_VAPOUR_J_G_K: Final = 0.0425
+# All that the returning gas can take from the shaft, before it has the shaft's temperature.
+COLD_VAPOUR_J_G_K: Final = 0.82  # CoolProp, between -60 and 0 C: N2O 0.80 to 0.86, CO2 to 0.83
 AIR_W_MM2_K: Final = 15e-6  # still air and frost on a bare needle, assumed
 NEAR_SATURATION_K: Final = 1e-3
 
@@ -72,14 +74,19 @@ class Plant(GasPath):
 
     __slots__ = (
         "_air_w_k",
+        "_heater_j",
+        "_side_w",
+        "_side_w_k",
         "_skin_body_c",
         "_slow_ticks",
         "_slow_ticks_left",
         "_tip_2_step",
+        "_tip_start_c",
         "_tip_sum_c",
         "battery",
         "battery_mv",
         "contact",
+        "handle_temp_c",
         "heat_w",
         "heater_held",
         "nerve",
@@ -133,10 +140,14 @@ class Plant(GasPath):
         self.tip_2_temp_c = start_c
         self._tip_2_step = 1.0 - exp(-tick_s / parameters.tip_2_lag_s)
         self._tip_sum_c = 0.0
+        self._tip_start_c = start_c
+        self._heater_j = 0.0
         self.heat_w = 0.0
         # A bench has no patient: its "skin" is as cold as what the needle lies in.
         self._skin_body_c = min(parameters.skin_temp_c, start_c)
         self.skin_temp_c = self._skin_body_c
+        self.handle_temp_c = scenario.ambient_temp_c
+        self._see_sides()
         self.battery = Battery(parameters, scenario.battery_charge)
         self.battery_mv = self.battery.voltage_mv
         self._slow_ticks = SLOW_TICKS if is_fast else 1
@@ -174,14 +185,19 @@ class Plant(GasPath):
         tip_c = self.tip_temp_c
         saturation_c = self.saturation_temp_c
         weight_w_k = contact * tissue.conductance_w_k * parameters.needles
-        power_w = weight_w_k * tissue.boundary_temp_c + heater * parameters.tip_heater_w
+        power_w = weight_w_k * tissue.boundary_temp_c + self._side_w
+        weight_w_k += self._side_w_k
+        if heater > 0.0:
+            heater_w = heater * parameters.tip_heater_w
+            power_w += heater_w
+            self._heater_j += heater_w * self._tick_s
         if contact < 1.0:
             air_w_k = (1.0 - contact) * self._air_w_k
             weight_w_k += air_w_k
             power_w += air_w_k * self.scenario.ambient_temp_c
-        flow_g_s = 1e-3 * self._orifice_mg_s * (1.0 - self.tip_leak_fraction)
+        flow_g_s = 1e-3 * self._tip_mg_s
         if flow_g_s > 0.0:
-            wet = self._wet * (VAPOUR_COOLING_SHARE + LIQUID_COOLING_SHARE * self._line_liquid)
+            wet = self._wetting * (VAPOUR_COOLING_SHARE + LIQUID_COOLING_SHARE * self._line_liquid)
             supply_w = flow_g_s * wet * self._heat_j_g
             difference_k = tip_c - saturation_c
             boiling_w_k = parameters.tip_boiling_w_k
@@ -211,6 +227,8 @@ class Plant(GasPath):
         duration_s = self._slow_ticks * self._tick_s
         tip_mean_c = 0.5 * self._tip_sum_c / self._slow_ticks
         self._tip_sum_c = 0.0
+        heater_w = self._heater_j / duration_s
+        self._heater_j = 0.0
         tissue = self.tissue
         heat_w = self.contact * tissue.conductance_w_k * (tissue.boundary_temp_c - tip_mean_c)
         self.heat_w = heat_w * parameters.needles
@@ -219,22 +237,59 @@ class Plant(GasPath):
         tissue.update(duration_s, tip_temp_c=touched_c, heat_j=heat_w * duration_s)
         if self.nerve is not None:
             self._move_nerve(self.nerve, actuators, duration_s)
+
+        # What went into the tip and did not stay there, the gas took away.
+        cooling_w = self.heat_w + heater_w + self._side_w - self._side_w_k * tip_mean_c
+        cooling_w += (
+            (1.0 - self.contact) * self._air_w_k * (self.scenario.ambient_temp_c - tip_mean_c)
+        )
+        warmed_k = self.tip_temp_c - self._tip_start_c
+        self._tip_start_c = self.tip_temp_c
+        cooling_w -= parameters.tip_capacity_j_k * warmed_k / duration_s
         self._move_cartridge(duration_s)
+        self._move_blockage(duration_s, tip_mean_c=tip_mean_c, cooling_w=cooling_w)
 
         warmer_w = actuators.skin_warmer * parameters.skin_warmer_w
+        self._move_skin(duration_s, tip_mean_c=tip_mean_c, warmer_w=warmer_w)
+        self._see_sides()
+        handle_w = parameters.electronics_w + actuators.valve * parameters.valve_w
+        if parameters.handle is not None:
+            self._move_handle(parameters.handle, duration_s, handle_w)
+        self.battery.update(duration_s, handle_w + warmer_w + heater_w)
+        self.battery_mv = self.battery.voltage_mv
+
+    def _move_skin(self, duration_s: float, *, tip_mean_c: float, warmer_w: float) -> None:
+        """Warm the skin from body and warmer, cool it by the shaft: metal and returning gas."""
+        parameters = self.parameters
         to_body_w_k = parameters.skin_to_body_w_k
-        to_shaft_w_k = parameters.skin_to_shaft_w_k
-        weight_w_k = to_body_w_k + to_shaft_w_k
-        settled_c = to_body_w_k * self._skin_body_c + to_shaft_w_k * tip_mean_c + warmer_w
+        gas_limit_w_k = 1e-3 * self._tip_mg_s * COLD_VAPOUR_J_G_K
+        to_gas_w_k = min(parameters.skin_to_shaft_w_k, gas_limit_w_k)
+        # The very heat that the tip got through the metal.
+        to_tip_w = parameters.shaft_to_tip_w_k * (self.skin_temp_c - tip_mean_c)
+        weight_w_k = to_body_w_k + to_gas_w_k
+        settled_c = to_body_w_k * self._skin_body_c + to_gas_w_k * tip_mean_c + warmer_w - to_tip_w
         settled_c /= weight_w_k
         keep = exp(-weight_w_k * duration_s / parameters.skin_capacity_j_k)
         self.skin_temp_c = settled_c + (self.skin_temp_c - settled_c) * keep
 
-        heater = actuators.tip_heater if self.heater_held is None else self.heater_held
-        load_w = parameters.electronics_w + warmer_w + heater * parameters.tip_heater_w
-        load_w += actuators.valve * parameters.valve_w
-        self.battery.update(duration_s, load_w)
-        self.battery_mv = self.battery.voltage_mv
+    def _move_handle(self, handle: Handle, duration_s: float, electric_w: float) -> None:
+        """Warm the handle from room, hand and electronics, cool it by the cartridge."""
+        hand = self.scenario.hand
+        cartridge = self.cartridge
+        room_w = handle.to_room_w_k * (self.scenario.ambient_temp_c - self.handle_temp_c)
+        hand_w = hand.conductance_w_k * (hand.temp_c - self.handle_temp_c)
+        cartridge_w = cartridge.heat_transfer_w_k * (cartridge.ambient_temp_c - cartridge.temp_c)
+        heat_w = room_w + hand_w + electric_w - cartridge_w
+        self.handle_temp_c += heat_w * duration_s / handle.capacity_j_k
+        cartridge.ambient_temp_c = self.handle_temp_c
+
+    def _see_sides(self) -> None:
+        """Take over what else warms the tip until the next slow step: shaft, and a plug."""
+        blockage = self.blockage
+        shaft_w_k = self.parameters.shaft_to_tip_w_k
+        self._side_w_k = shaft_w_k + blockage.conductance_w_k
+        self._side_w = shaft_w_k * self.skin_temp_c
+        self._side_w += blockage.conductance_w_k * blockage.temp_c
 
     def _move_nerve(self, nerve: Nerve, actuators: Actuators, duration_s: float) -> None:
         tissue = self.tissue

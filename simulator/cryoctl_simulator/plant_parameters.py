@@ -15,6 +15,27 @@ Positive = Annotated[float, Field(gt=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Handle:
+    """Table ``[plant.handle]``: a handle that holds cartridge and electronics."""
+
+    capacity_j_k: Positive
+    to_room_w_k: Positive
+
+
+@dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
+class Regulator:
+    """Table ``[plant.regulator]``: between a cylinder and the hose, which is the feed."""
+
+    pressure_bar: Positive
+    """Delivered without flow."""
+    droop_bar: Positive
+    """Lost at ``orifice_flow_mg_s``."""
+    lag_s: Positive
+    fill_mg_s: Positive
+    """How fast it fills an empty hose."""
+
+
 # With slots, because the plant reads a dozen of these a tick: a model's attributes take five times
 # as long to get.
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -54,6 +75,15 @@ class PlantParameters:
     battery_resistance_ohm: Positive
     electronics_w: Positive
     valve_w: Positive
+
+    # What a probe may lack.
+    valve_duty_min: Fraction = 0.0
+    """A shorter pulse does not lift the valve's armature."""
+    shaft_to_tip_w_k: Annotated[float, Field(ge=0.0)] = 0.0
+    """Along the metal, from the skin to the tip."""
+    handle: Handle | None = None
+    """Without one the cartridge stands in the room."""
+    regulator: Regulator | None = None
 
 
 def plant_parameters(profile_text: str) -> PlantParameters:

@@ -1,4 +1,4 @@
-"""What surrounds the probe in a simulation: tissue, nerve, room, cartridge. Files are TOML."""
+"""What surrounds the probe in a simulation: tissue, nerve, room, cartridge, hand; TOML files."""
 
 from __future__ import annotations
 
@@ -169,6 +169,16 @@ class CartridgeTable(_Table):
     """The room's when absent."""
     orientation: Literal["liquid", "vapour"] = "liquid"
     """What is at the outlet; held the wrong way up it draws vapour, which hardly cools."""
+    moisture_ppm: Annotated[float, Field(ge=0.0, le=5000.0)] = 0.0
+    """Water in the gas, by mass; it freezes at the orifice."""
+
+
+class HandTable(_Table):
+    """Table ``[hand]``: the hand that holds the handle."""
+
+    temp_c: Annotated[float, Field(ge=10.0, le=40.0)] = 33.0
+    conductance_w_k: Annotated[float, Field(ge=0.0, le=2.0)] = 0.0
+    """Into the handle; 0 is a probe in a clamp, a closed hand about 0.3 (assumed)."""
 
 
 class Scenario(_Table):
@@ -180,6 +190,7 @@ class Scenario(_Table):
     tissue: TissueTable = TissueTable()
     nerve: NerveTable = NerveTable()
     cartridge: CartridgeTable = CartridgeTable()
+    hand: HandTable = HandTable()
 
 
 def load_scenario(text: str, source: str) -> Scenario:

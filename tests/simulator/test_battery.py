@@ -33,8 +33,28 @@ def test_the_voltage_drops_with_the_load_and_the_sag() -> None:
     battery.sag_mv = 1500.0
     battery.update(0.1, 4.15)
 
-    assert loaded_mv == pytest.approx(4150.0 - 120.0)
+    # 4.15 W at 4.026 V are 1.031 A, which lose 0.124 V in 0.12 ohm.
+    assert loaded_mv == pytest.approx(4026.3, abs=0.1)
     assert battery.voltage_mv == pytest.approx(loaded_mv - 1500.0, abs=0.1)
+
+
+def test_the_charge_that_leaves_carries_exactly_the_load() -> None:
+    battery = Battery(shipped_plant_parameters("n2o-20g"), 0.8)
+
+    for load_w in (0.3, 1.1, 3.6, 0.3):
+        charge = battery.charge
+        battery.update(0.1, load_w)
+        coulombs = (charge - battery.charge) * 1100.0 * 3.6
+
+        assert coulombs * 1e-3 * battery.voltage_mv == pytest.approx(load_w * 0.1, rel=1e-9)
+
+
+def test_a_load_beyond_the_cell_gets_what_the_cell_can_give() -> None:
+    battery = Battery(shipped_plant_parameters("n2o-20g"), 1.0)
+
+    battery.update(0.1, 1000.0)
+
+    assert battery.voltage_mv == pytest.approx(0.5 * 4150.0)
 
 
 def test_an_empty_battery_stays_empty() -> None:
