@@ -10,8 +10,10 @@ from cryoctl_simulator.firmware_sensing import TIP_SCALE, Readings
 from cryoctl_simulator.firmware_state import FirmwareState
 
 FULL_PERMILLE: Final = 1000
-THAW_TARGET_MDEGC: Final = 10_000
-_THAW_PERMILLE_PER_C: Final = 150
+THAW_TARGET_MDEGC: Final = 6_500
+_THAW_PERMILLE_PER_C: Final = 1000
+# A colder ball takes up the heater's whole energy; left alone it is at its melting range in 5 s.
+_HEAT_FROM_MDEGC: Final = -8_500
 _THAW_LEAD_MS: Final = 300  # A tip of 0.05 J/K at 1.5 W outruns its sensor by 7 C.
 SKIN_TARGET_MDEGC: Final = 35_000
 _SKIN_PERMILLE_PER_C: Final = 500
@@ -84,6 +86,8 @@ def heater_duty(limits: DeviceLimits, s: FirmwareState) -> int:
         return 0
     if s.tip_history:
         return 0  # A bad sample among the last five: wait until the tip can be trusted.
+    if s.tip_fast < _HEAT_FROM_MDEGC * TIP_SCALE:
+        return 0
     ahead_mdegc = s.tip_rate_mdegc_s * _THAW_LEAD_MS // 1000
     short_mdegc = THAW_TARGET_MDEGC - s.tip_fast // TIP_SCALE - ahead_mdegc
     wanted = short_mdegc * _THAW_PERMILLE_PER_C // 1000

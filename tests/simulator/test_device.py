@@ -43,7 +43,7 @@ def test_every_profile_holds_its_default_set_point_in_two_cycles(
     assert driver.trip is Trip.NONE
 
 
-def test_an_active_thaw_frees_the_tip_within_its_energy_and_without_burning() -> None:
+def test_an_active_thaw_melts_the_needle_loose_within_its_energy_and_without_burning() -> None:
     driver = Driver("sim:n2o-20g")
     driver.start()
     driver.freeze()
@@ -51,10 +51,12 @@ def test_an_active_thaw_frees_the_tip_within_its_energy_and_without_burning() ->
     driver.messages.clear()
     driver.thaw()
     driver.run_s(15)
+    assert max(t.thaw_energy_mj for t in driver.telemetry()) <= 5_000
+    assert 5_000 < max(t.tip_mdegc for t in driver.telemetry()) < 20_000
+    # The energy ends before the tip was warm for long enough: the tissue does the rest.
+    driver.run_s(85)
     done = driver.dones()[-1]
     assert (done.op, done.result) == (Op.THAW, Result.OK)
-    assert max(t.thaw_energy_mj for t in driver.telemetry()) <= 5_000
-    assert max(t.tip_mdegc for t in driver.telemetry()) < 20_000
 
 
 def test_a_saved_and_loaded_device_continues_identically() -> None:

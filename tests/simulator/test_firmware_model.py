@@ -368,7 +368,7 @@ def test_a_set_point_moves_the_loop_and_nothing_else() -> None:
 def test_a_freeze_is_refused_while_the_tip_heater_is_on() -> None:
     bench = bench_in(S.FREEZE)
     bench.readings.tip_mdegc = 34_000
-    settle(bench, -20_000)
+    settle(bench, -8_000)
     assert bench.thaw(ThawMode.ACTIVE, 5_000) is A.ACCEPTED
     bench.tick(5)
     assert bench.outputs.tip_heater_permille > 0
@@ -405,10 +405,20 @@ def test_a_thaw_may_spend_at_most_5_joules(mode: ThawMode, energy_mj: int, answe
     assert bench_in(S.FREEZE).thaw(mode, energy_mj) is answer
 
 
+def test_the_heater_waits_until_the_tissue_has_warmed_the_ball() -> None:
+    bench = bench_in(S.FREEZE)
+    settle(bench, -8_600)
+    assert bench.thaw(ThawMode.ACTIVE, 5_000) is A.ACCEPTED
+    bench.run_s(5)
+    assert (bench.outputs.tip_heater_permille, bench.firmware.state.heater_energy_uj) == (0, 0)
+    settle(bench, -8_400)
+    assert bench.outputs.tip_heater_permille == 1000
+
+
 @pytest.mark.requirement("SR-16")
 def test_the_heater_spends_its_energy_and_no_more_even_if_asked_again() -> None:
     bench = bench_in(S.FREEZE)
-    settle(bench, -10_000)
+    settle(bench, -8_000)
     assert bench.thaw(ThawMode.ACTIVE, 2_000) is A.ACCEPTED
     bench.run_s(3)
     assert 1_999_985 < bench.firmware.state.heater_energy_uj <= 2_000_000
@@ -514,7 +524,7 @@ def test_a_sensor_that_breaks_in_a_fast_fall_is_told_as_that_alone() -> None:
 
 def test_a_trip_whose_action_is_thaw_heats_a_frozen_tip_by_itself() -> None:
     bench = bench_in(S.FREEZE)
-    settle(bench, -30_000)
+    settle(bench, -8_000)
     bench.readings.supply_mbar = 70_000
     bench.run_s(0.2)
     assert (bench.state, bench.outputs.tip_heater_permille) == (S.FAULT, 1000)
@@ -525,7 +535,7 @@ def test_a_trip_whose_action_is_thaw_heats_a_frozen_tip_by_itself() -> None:
 
 def test_a_later_cause_can_take_the_heater_away_but_never_give_it_back() -> None:
     bench = bench_in(S.FREEZE)
-    settle(bench, -30_000)
+    settle(bench, -8_000)
     bench.stop(SafeAction.THAW)
     bench.run_s(0.2)
     assert bench.outputs.tip_heater_permille == 1000
@@ -583,7 +593,7 @@ def test_a_stop_with_off_leaves_the_heater_off() -> None:
 @pytest.mark.requirement("SR-01")
 def test_even_a_thaw_that_the_probe_runs_by_itself_ends_with_the_lease() -> None:
     bench = bench_in(S.FREEZE)
-    settle(bench, -30_000)
+    settle(bench, -8_000)
     bench.stop(SafeAction.THAW)
     bench.run_s(0.2)
     assert bench.outputs.tip_heater_permille == 1000

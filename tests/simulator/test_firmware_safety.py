@@ -180,7 +180,7 @@ def test_an_open_tip_sensor_trips_within_30_ms_with_everything_off() -> None:
 @pytest.mark.requirement("SR-16")
 def test_the_heater_is_off_from_the_first_bad_sample() -> None:
     bench = bench_in(S.FREEZE)
-    rest(bench, -60_000)
+    rest(bench, -8_000)
     bench.thaw(ThawMode.ACTIVE, 5_000)
     bench.tick(5)
     assert bench.outputs.tip_heater_permille == 1000

@@ -14,6 +14,7 @@ from cryoctl_protocol.truth import NerveInjury, NerveOutcome
 from cryoctl_simulator.nerve import Nerve, TempAt
 from cryoctl_simulator.plant import Actuators, Plant
 from cryoctl_simulator.plant_parameters import shipped_plant_parameters
+from cryoctl_simulator.reference_tissue import ReferenceTissue
 from cryoctl_simulator.scenario import NerveTable, Scenario, load_scenario
 from cryoctl_simulator.tissue import Tissue
 
@@ -327,7 +328,7 @@ def test_a_forked_plant_goes_on_with_the_same_nerve() -> None:
 # -- the tissue's side of the seam ---------------------------------------------------------------
 
 
-def frozen_tissue() -> Tissue:
+def frozen_tissue() -> Tissue | ReferenceTissue:
     """Return tissue after a minute at -60 C."""
     plant = probe()
     run(plant, Actuators(valve=1.0, shutoff_open=True), 60.0)

@@ -488,10 +488,11 @@ def test_a_blocked_exhaust_ends_at_the_relief_pressure_with_the_needle_starved(
     after_2_s_c = probe.tip_temp_c
     run(probe, OPEN, 10.0)
 
-    assert cold_c < -62.0
+    assert cold_c < -61.0
     assert reached_s < 0.2
-    assert after_2_s_c == pytest.approx(-22.0, abs=5.0)
-    assert probe.tip_temp_c == pytest.approx(-21.0, abs=3.0)
+    # In two-dimensional tissue: -28.8 C after a minute of freezing; a small ball gives way sooner.
+    assert -33.0 < after_2_s_c < -20.0
+    assert probe.tip_temp_c == pytest.approx(-19.0, abs=4.0)
     assert probe.exhaust_pressure_bar == 6.0
     assert probe.saturation_temp_c == pytest.approx(-52.0, abs=0.5)
     assert probe.exhaust_flow_mg_s < 5.0
