@@ -18,7 +18,7 @@ from cryoctl_protocol.messages import (
     VENDOR_ID_LAST,
     MessageType,
 )
-from cryoctl_protocol.profile import Limits, load_profile, profile_names
+from cryoctl_protocol.profile import Limits, Profile, load_profile, profile_names
 from cryoctl_protocol.quantities import unit_of
 
 _C_TYPES: Final = {
@@ -74,7 +74,11 @@ def c_header() -> str:
         _lines("How a trip makes the probe safe", _trip_actions()),
         _message_ids(),
         *(_message(row) for row in MESSAGES),
-        *(_profile(name) for name in profile_names()),
+        *(
+            _profile(profile)
+            for profile in map(load_profile, profile_names())
+            if not profile.probe.research
+        ),  # No firmware of a real probe is to know those.
         "#endif\n",
     ]
     return "\n".join(parts)
@@ -181,9 +185,8 @@ def _message(row: MessageType) -> str:
     return "\n".join([f"/* {doc} */", *defines, *body, *checks, ""])
 
 
-def _profile(name: str) -> str:
-    profile = load_profile(name)
-    prefix = "PROFILE_" + re.sub(r"\W", "_", name).upper()
+def _profile(profile: Profile) -> str:
+    prefix = "PROFILE_" + re.sub(r"\W", "_", profile.probe.id).upper()
 
     def limits() -> Iterator[tuple[str, str]]:
         yield f"{prefix}_HASH", f"0x{profile.hash32:08X}u"

@@ -194,6 +194,7 @@ def _rejects() -> Rows:
 def _profiles() -> str:
     profiles = [load_profile(name) for name in profile_names()]
     rows: Rows = [("profile hash", "", *(f"0x{profile.hash32:08X}" for profile in profiles), "")]
+    rows.append(("research", "", *("yes" if p.probe.research else "" for p in profiles), ""))
     for name, field in Limits.model_fields.items():
         values = (number_text(getattr(profile.limits, name)) for profile in profiles)
         rows.append((f"`{name}`", unit_of(field), *values, field.description or ""))

@@ -95,6 +95,18 @@ class FaultPort(Protocol):
         ...
 
 
+class Hands(Protocol):
+    """What people do to a simulated probe by hand; to a real one they do it themselves."""
+
+    def place(self, scenario: str | None) -> None:
+        """Put the needle into fresh tissue: that of a scenario's name or file, or the same kind."""
+        ...
+
+    def change_cartridge(self) -> None:
+        """Take the cartridge out and put in a full one."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceUrl:
     """A device address: ``scheme:path?key=value&key=value``.
@@ -150,6 +162,7 @@ class Opened:
         link: Present for devices in real time.
         faults: Present where faults can be injected.
         truth: Present where a simulated plant knows the truth.
+        hands: Present where needle and cartridge are simulated too.
         files: Name and text of every file that shaped the device, for the recording.
     """
 
@@ -158,6 +171,7 @@ class Opened:
     link: FrameLink | None = None
     faults: FaultPort | None = None
     truth: TruthSource | None = None
+    hands: Hands | None = None
     files: tuple[tuple[str, str], ...] = ()
 
 

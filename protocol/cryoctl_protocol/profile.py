@@ -5,13 +5,25 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache, cached_property
 from importlib import resources
-from typing import Any, Final, Literal
+from pathlib import Path
+from typing import Any, Final, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cryoctl_protocol.toml_text import FileError, load_toml, quantity
+from cryoctl_protocol.toml_text import (
+    FILE_SIZE_MAX_BYTES,
+    Document,
+    FileError,
+    decode_utf8,
+    parse_toml,
+    quantity,
+    validate,
+)
 
 TRIP_LATENCY_S: Final = 0.2  # SR-06: detection on the host to valve shut, with margin
 # SR-05: no profile may set its floor below this. Saturated N2O at 1 atm is at -88.5 C, so
@@ -22,6 +34,9 @@ _THAW_ENERGY_CAP_J: Final = 5.0  # SR-16
 _HEATER_ON_CAP_S: Final = 20.0  # SR-16
 _HEATER_TIP_CAP_C: Final = 43.0  # SR-16
 _STIMULUS_CAP_MA: Final = 10.0  # SR-41: the range of stimulators for locating nerves
+_RESEARCH_FREEZE_CAP_S: Final = 1800.0
+"""Published gel and meat experiments freeze for 5 to 10 minutes; the rest is room."""
+_RESEARCH_THAW_CAP_S: Final = 3600.0
 
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -35,12 +50,16 @@ class ProbeIdentity(BaseModel):
 
     model_config = _FILE
 
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="Name of the profile.")
+    # HELLO has room for 16 characters.
+    id: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$", description="Name of the profile.")
     title: str = Field(min_length=1, max_length=80, description="Name for people.")
     gas: Literal["N2O", "CO2"] = Field(description="Cryogen.")
     needles: int = Field(ge=1, le=8, description="Number of parallel needles.")
     needle_od_mm: float = quantity(unit="mm", gt=0.0, le=5.0, doc="Outer diameter of one needle.")
     active_length_mm: float = quantity(unit="mm", gt=0.0, le=50.0, doc="Length that freezes.")
+    research: bool = Field(
+        default=False, description="For gel and meat on the simulator alone; has longer limits."
+    )
 
 
 class Limits(BaseModel):
@@ -70,7 +89,9 @@ class Limits(BaseModel):
         unit="bar", gt=1.0, le=10.0, doc="Absolute exhaust pressure that tells of a blockage."
     )
     nominal_flow_mg_s: float = quantity(unit="mg/s", gt=0.0, le=1000.0, doc="Flow at full cold.")
-    cartridge_fill_g: float = quantity(unit="g", gt=0.0, le=100.0, doc="Gas in a new cartridge.")
+    cartridge_fill_g: float = quantity(
+        unit="g", gt=0.0, le=10_000.0, doc="Gas in a new cartridge or cylinder."
+    )
     cartridge_usable_fraction: float = Field(
         gt=0.0, le=1.0, description="Liquid share of the fill; vapour does not cool."
     )
@@ -104,6 +125,16 @@ class Limits(BaseModel):
         return self.cartridge_fill_g * self.cartridge_usable_fraction
 
 
+class ResearchLimits(Limits):
+    """Limits of a research profile: longer freezes and thaws, all else as for any probe."""
+
+    freeze_s_max: float = quantity(
+        unit="s", gt=0.0, le=_RESEARCH_FREEZE_CAP_S, doc="Cap of one freeze."
+    )
+    hold_s_max: float = quantity(unit="s", gt=0.0, le=_RESEARCH_FREEZE_CAP_S, doc="Longest hold.")
+    thaw_s_max: float = quantity(unit="s", gt=0.0, le=_RESEARCH_THAW_CAP_S, doc="Longest thaw.")
+
+
 class Profile(BaseModel):
     """A probe and its limits; the simulator's ``[plant]`` is no part of it."""
 
@@ -112,11 +143,31 @@ class Profile(BaseModel):
     probe: ProbeIdentity
     limits: Limits
 
+    @model_validator(mode="after")
+    def _lifts_nothing_unsaid(self) -> Self:
+        if isinstance(self.limits, ResearchLimits) and not self.probe.research:
+            raise ValueError("only a probe with research = true may have research limits")
+        return self
+
     @cached_property
     def hash32(self) -> int:
-        """First four bytes, little-endian, of SHA-256 over the canonical JSON of both tables."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """First four bytes, little-endian, of SHA-256 over the canonical JSON of both tables.
+
+        ``research`` is in it where it is true.
+        """
+        data = self.model_dump(mode="json", exclude_defaults=True)
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
+
+    @classmethod
+    def from_json(cls, text: str) -> Profile:
+        """Return the profile that ``model_dump_json`` wrote; raises ValueError or KeyError."""
+        data = json.loads(text)
+        kind = ResearchLimits if data["probe"].get("research") else Limits
+        return cls(
+            probe=ProbeIdentity.model_validate(data["probe"]),
+            limits=kind.model_validate(data["limits"]),
+        )
 
 
 class _ProfileFile(Profile):
@@ -124,6 +175,27 @@ class _ProfileFile(Profile):
 
     plant: dict[str, Any] = Field(default_factory=dict)
     control: dict[str, Any] = Field(default_factory=dict)
+
+
+class _ResearchFile(_ProfileFile):
+    """The same of a research probe."""
+
+    limits: ResearchLimits
+
+
+class ProbeFile(NamedTuple):
+    """A profile file.
+
+    Attributes:
+        document: Its text, with the line of each key.
+        plant: Table ``[plant]`` as it stands there, for the simulator; empty if there is none.
+        control: Table ``[control]``, for the firmware's inner loop; empty if there is none.
+    """
+
+    document: Document
+    profile: Profile
+    plant: dict[str, Any]
+    control: dict[str, Any]
 
 
 @cache
@@ -141,33 +213,79 @@ def unknown_profile(name: str) -> tuple[str, str]:
     return f"unknown profile '{name}'", f"known: {', '.join(profile_names())}{meant}"
 
 
-@cache
 def load_profile(name: str) -> Profile:
-    """Return the built-in profile called ``name``.
+    """Return the profile called ``name``, or in the file of that name if it ends in ``.toml``.
 
     Raises:
-        ProfileError: There is none; the text lists those there are.
+        ProfileError: There is none; the text lists those that are built in.
+        FileError: Mistakes in a file, each with its line.
     """
-    file = _load_file(name)
-    return Profile(probe=file.probe, limits=file.limits)
+    given = _given.get()
+    return load_probe_file(name).profile if given is None else given
+
+
+def load_probe_file(name: str) -> ProbeFile:
+    """Return the whole profile file that ``load_profile`` reads, with its errors."""
+    return _read_file(name) if is_profile_file(name) else _built_in(name)
+
+
+def is_profile_file(name: str) -> bool:
+    """Return True for the name of a file, False for that of a built-in profile."""
+    return name.endswith(".toml")
+
+
+@contextmanager
+def given_profile(profile: Profile | None) -> Iterator[None]:
+    """Have ``load_profile`` return ``profile`` for every name, as where a recording holds it."""
+    token = _given.set(profile)
+    try:
+        yield
+    finally:
+        _given.reset(token)
+
+
+_given: ContextVar[Profile | None] = ContextVar("given_profile", default=None)
 
 
 def plant_table(name: str) -> dict[str, Any]:
     """Return the ``[plant]`` table of a profile, for the simulator; empty if it has none."""
-    return dict(_load_file(name).plant)
+    return dict(load_probe_file(name).plant)
 
 
 def control_table(name: str) -> dict[str, Any]:
     """Return the ``[control]`` table of a profile, for the firmware's inner loop."""
-    return dict(_load_file(name).control)
+    return dict(load_probe_file(name).control)
 
 
-def _load_file(name: str) -> _ProfileFile:
+@cache
+def _built_in(name: str) -> ProbeFile:
     if name not in profile_names():
         message, hint = unknown_profile(name)
         raise ProfileError(f"{message} ({hint})")
     file = resources.files("cryoctl_protocol") / "profiles" / f"{name}.toml"
     try:
-        return load_toml(file.read_text("utf-8"), f"{name}.toml", _ProfileFile)
+        return parse_profile(file.read_text("utf-8"), f"{name}.toml")
     except FileError as error:
         raise ProfileError(str(error)) from error
+
+
+def _read_file(name: str) -> ProbeFile:
+    try:
+        with Path(name).open("rb") as stream:
+            data = stream.read(FILE_SIZE_MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "cannot be read"
+        raise ProfileError(
+            f"profile '{name}': {reason}; give a TOML file or one of: {', '.join(profile_names())}"
+        ) from error
+    return parse_profile(decode_utf8(data, name), name)
+
+
+def parse_profile(text: str, source: str) -> ProbeFile:
+    """Return the profile file in ``text``; raises FileError with all its mistakes."""
+    document = parse_toml(text, source)
+    probe = document.data.get("probe")
+    is_research = isinstance(probe, dict) and probe.get("research") is True
+    file = validate(document, _ResearchFile if is_research else _ProfileFile)
+    profile = Profile(probe=file.probe, limits=file.limits)
+    return ProbeFile(document, profile, file.plant, file.control)

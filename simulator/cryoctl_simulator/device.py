@@ -16,6 +16,7 @@ from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.instruments import Instruments, Readings
 from cryoctl_simulator.plant import Actuators, Plant
+from cryoctl_simulator.scenario import CartridgeTable, Scenario
 
 TICKS_PER_S: Final = 1000 // TICK_MS
 TRUTH_TICKS: Final = TICKS_PER_S // 10
@@ -49,6 +50,11 @@ class SimulatedDevice:
         self.firmware: FirmwareModel | None = None
         """None while there is no power."""
         self._power_up()
+
+    @property
+    def research(self) -> bool:
+        """True for a probe with a research profile, which no port may offer."""
+        return self._config.research
 
     # -- SyncPeer --------------------------------------------------------------------------------
 
@@ -111,6 +117,21 @@ class SimulatedDevice:
     def history(self) -> list[FaultNote]:
         """Return every fault asked for, in that order, and what became of it."""
         return self._faults.history(TICKS_PER_S)
+
+    # -- what people do by hand ------------------------------------------------------------------
+
+    def place(self, scenario: Scenario) -> None:
+        """Put the needle into fresh tissue; cartridge, battery and room stay as they are."""
+        self.plant.place(scenario)
+
+    def change_cartridge(self) -> None:
+        """Put in a full cartridge, as warm as the room."""
+        plant = self.plant
+        full = plant.scenario.model_copy(update={"cartridge": CartridgeTable()})
+        fresh = Plant(plant.parameters, full)
+        plant.cartridge = fresh.cartridge
+        plant.vapour_draw = fresh.vapour_draw
+        plant.cartridge_temp_c = fresh.cartridge_temp_c  # What follows from it follows anew.
 
     # -- power -----------------------------------------------------------------------------------
 

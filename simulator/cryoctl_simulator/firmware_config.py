@@ -19,6 +19,8 @@ ALL_CAPABILITIES: Final = Capability(sum(Capability))
 ALL_SENSORS: Final = Sensor(sum(Sensor))
 _GUARDS: Final = Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_PRESSURE | Sensor.EXHAUST_FLOW
 SATURATION_MARGIN_MDEGC: Final = 4_000  # SR-11: no tip is colder than its boiling gas by more.
+_FREEZE_MS_CAP: Final = 180_000
+"""SR-09, whatever the profile says; only a research profile, which no real probe takes, is free."""
 EXHAUST_OPEN_AIR_MBAR: Final = 1_013  # Standard atmosphere, where no exhaust sensor says otherwise.
 
 SaturationTable = tuple[tuple[int, int], ...]
@@ -101,11 +103,16 @@ class DeviceLimits:
 
 @dataclass(frozen=True, slots=True)
 class FirmwareConfig:
-    """One build of the firmware for one probe."""
+    """One build of the firmware for one probe.
+
+    Attributes:
+        research: Longer freezes than a probe may do; for a simulator in this process alone.
+    """
 
     profile_id: str
     profile_hash: int
     limits: DeviceLimits
+    research: bool = False
 
     @classmethod
     def from_profile(
@@ -116,12 +123,15 @@ class FirmwareConfig:
         capabilities: Capability = ALL_CAPABILITIES,
         sensors: Sensor = ALL_SENSORS,
     ) -> FirmwareConfig:
-        """Turn a profile into integers, once."""
-        return cls(
-            profile.probe.id,
-            profile.hash32,
-            _limits(profile, control, capabilities=capabilities, sensors=sensors),
-        )
+        """Turn a profile into integers, once; raises ValueError if it breaks SR-09."""
+        limits = _limits(profile, control, capabilities=capabilities, sensors=sensors)
+        research = profile.probe.research
+        if limits.freeze_ms_max > _FREEZE_MS_CAP and not research:
+            raise ValueError(
+                f"profile {profile.probe.id}: freezes of {limits.freeze_ms_max} ms, allowed: "
+                f"{_FREEZE_MS_CAP} ms (SR-09)"
+            )
+        return cls(profile.probe.id, profile.hash32, limits, research)
 
     @classmethod
     def shipped(cls, name: str) -> FirmwareConfig:

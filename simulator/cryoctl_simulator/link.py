@@ -1,20 +1,18 @@
-"""Opens ``sim:[PROFILE][?seed=N&scenario=NAME_OR_PATH&fault=ID@WHEN...]``."""
+"""Opens ``sim:[PROFILE_OR_PATH][?seed=N&scenario=NAME_OR_PATH&fault=ID@WHEN...]``."""
 
 from __future__ import annotations
 
 import difflib
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from cryoctl_protocol.peer import AddressError, DeviceUrl, Opened
-from cryoctl_protocol.profile import ProfileError, load_profile
+from cryoctl_protocol.profile import ProfileError
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, decode_utf8
 from cryoctl_simulator.device import SimulatedDevice
-from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.instruments import Instruments
 from cryoctl_simulator.plant import Plant
-from cryoctl_simulator.plant_parameters import shipped_plant_parameters
+from cryoctl_simulator.probe_file import load_simulated_probe
 from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenarios
 
 DEFAULT_PROFILE: Final = "n2o-20g"
@@ -28,19 +26,19 @@ def open_link(url: DeviceUrl) -> Opened:
 
     Raises:
         AddressError: Unknown profile or parameter, or a value that is not allowed.
-        FileError: Mistakes in the scenario file.
+        FileError: Mistakes in the profile or the scenario file.
     """
     _refuse_unknown_params(url)
     name = url.path or DEFAULT_PROFILE
     try:
-        profile = load_profile(name)
+        probe = load_simulated_probe(name)
     except ProfileError as error:
         raise AddressError(f"device {url}: {error}") from error
     seed = _seed(url)
-    scenario, scenario_text = _scenario(url)
+    scenario, scenario_text = _scenario(url, url.get("scenario"))
     device = SimulatedDevice(
-        FirmwareConfig.shipped(name),
-        Plant(shipped_plant_parameters(name), scenario),
+        probe.firmware,
+        Plant(probe.plant, scenario),
         Instruments(seed=seed),
         seed=seed,
     )
@@ -49,19 +47,33 @@ def open_link(url: DeviceUrl) -> Opened:
             device.inject(fault)
         except ValueError as error:
             raise AddressError(f"device {url}: {error}") from error
-    profile_text = (
-        resources.files("cryoctl_protocol").joinpath("profiles", f"{name}.toml").read_text("utf-8")
-    )
+    identity = probe.profile.probe
     return Opened(
-        description=f"simulated {name} ({profile.probe.title}), seed {seed}, {scenario.title}",
+        description=f"simulated {identity.id} ({identity.title}), seed {seed}, {scenario.title}",
         peer=device,
         faults=device,
         truth=device,
+        hands=_Hands(device, url),
         files=(
-            (f"profiles/{name}.toml", profile_text),
+            (f"profiles/{identity.id}.toml", probe.text),
             *((("scenario", scenario_text),) if scenario_text else ()),
         ),
     )
+
+
+class _Hands:
+    """An operator's hands at a simulated probe (``Hands``)."""
+
+    def __init__(self, device: SimulatedDevice, url: DeviceUrl) -> None:
+        self._device = device
+        self._url = url
+
+    def place(self, scenario: str | None) -> None:
+        name = self._url.get("scenario") if scenario is None else scenario
+        self._device.place(_scenario(self._url, name)[0])
+
+    def change_cartridge(self) -> None:
+        self._device.change_cartridge()
 
 
 def _refuse_unknown_params(url: DeviceUrl) -> None:
@@ -85,8 +97,7 @@ def _seed(url: DeviceUrl) -> int:
     return int(text)
 
 
-def _scenario(url: DeviceUrl) -> tuple[Scenario, str]:
-    name = url.get("scenario")
+def _scenario(url: DeviceUrl, name: str | None) -> tuple[Scenario, str]:
     if name is None:
         return Scenario(), ""
     shipped = shipped_scenarios()

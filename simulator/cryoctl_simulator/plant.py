@@ -110,8 +110,28 @@ class Plant(GasPath):
             tick_s: Step; other than 10 ms only to check how little the step matters.
         """
         super().__init__(parameters, scenario, tick_s)
+        self.place(scenario)
+        surface_mm2 = pi * parameters.needle_od_mm * parameters.active_length_mm
+        self._air_w_k = AIR_W_MM2_K * surface_mm2 * parameters.needles
+        self.heater_held: float | None = None
+        start_c = self.tissue.temp_c if self.contact > 0.0 else scenario.ambient_temp_c
+        self.tip_temp_c = start_c
+        self.tip_2_temp_c = start_c
+        self._tip_2_step = 1.0 - exp(-tick_s / parameters.tip_2_lag_s)
+        self._tip_start_c = start_c
+        self.heat_w = 0.0
+        # A bench has no patient: its "skin" is as cold as what the needle lies in.
+        self._skin_body_c = min(parameters.skin_temp_c, start_c)
+        self.skin_temp_c = self._skin_body_c
+        self.handle_temp_c = scenario.ambient_temp_c
+        self._see_sides()
+        self.battery = Battery(parameters, scenario.battery_charge)
+        self.battery_mv = self.battery.voltage_mv
+
+    def place(self, scenario: Scenario) -> None:
+        """Put the needle into the fresh tissue of ``scenario``; gas, battery and room stay."""
         self.scenario = scenario
-        table = scenario.tissue
+        parameters, table = self.parameters, scenario.tissue
         is_fast = table.model == "fast"
         self.tissue: Tissue | ReferenceTissue = (Tissue if is_fast else ReferenceTissue)(
             table.properties(),
@@ -132,26 +152,10 @@ class Plant(GasPath):
         )
         self.stimulus_response = int(StimulusResponse.NONE)
         self.stimulus_ratio = 0.0
-        surface_mm2 = pi * parameters.needle_od_mm * parameters.active_length_mm
-        self._air_w_k = AIR_W_MM2_K * surface_mm2 * parameters.needles
-        self.heater_held: float | None = None
-        start_c = self.tissue.temp_c if self.contact > 0.0 else scenario.ambient_temp_c
-        self.tip_temp_c = start_c
-        self.tip_2_temp_c = start_c
-        self._tip_2_step = 1.0 - exp(-tick_s / parameters.tip_2_lag_s)
-        self._tip_sum_c = 0.0
-        self._tip_start_c = start_c
-        self._heater_j = 0.0
-        self.heat_w = 0.0
-        # A bench has no patient: its "skin" is as cold as what the needle lies in.
-        self._skin_body_c = min(parameters.skin_temp_c, start_c)
-        self.skin_temp_c = self._skin_body_c
-        self.handle_temp_c = scenario.ambient_temp_c
-        self._see_sides()
-        self.battery = Battery(parameters, scenario.battery_charge)
-        self.battery_mv = self.battery.voltage_mv
         self._slow_ticks = SLOW_TICKS if is_fast else 1
         self._slow_ticks_left = self._slow_ticks
+        self._tip_sum_c = 0.0
+        self._heater_j = 0.0
 
     @property
     def ice_radius_mm(self) -> float:

@@ -23,6 +23,7 @@ from cryoctl_protocol.peer import LinkError
 async def run(
     treatment: FilePath | None = None,
     *,
+    session: FilePath | None = None,
     device: str = "sim:",
     seed: int | None = None,
     speed: float | None = None,
@@ -52,8 +53,9 @@ async def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        session=session,
     )
-    switch, make_operator = StopSwitch(), operator_of_run(arm_and_start=arm_and_start)
+    switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)
     try:
         outcome = await _wait_for(start_run(options, switch, make_operator), switch)
     finally:
@@ -124,6 +126,10 @@ class Probe(ProbeView):
     async def acknowledge(self) -> None:
         """Take note of how a treatment ended, so that another may begin."""
         await asyncio.wrap_future(self._session.acknowledge())
+
+    async def change_cartridge(self) -> None:
+        """Take note, in IDLE, that a full cartridge was put in; a simulated probe gets one."""
+        await asyncio.wrap_future(self._session.change_cartridge())
 
     async def wait(
         self, until: Callable[[Probe], object] | None = None, *, timeout_s: float | None = None

@@ -13,6 +13,7 @@ from cryoctl.stop_signals import StopSwitch
 def run(
     treatment: FilePath | None = None,
     *,
+    session: FilePath | None = None,
     device: str = "sim:",
     seed: int | None = None,
     speed: float | None = None,
@@ -32,7 +33,8 @@ def run(
     loop is running, as in a notebook; ``cryoctl.aio.run`` is the same as a coroutine.
 
     Args:
-        treatment: A file; None is the built-in treatment of the device's profile.
+        treatment: A file or a shipped name; None is the built-in one of the device's profile.
+        session: A file with several placements, instead of a treatment.
         device: Address, such as ``sim:co2-20g``.
         seed: Of the simulated noise, 0 to 4294967295; None is the address's own, else 1.
         speed: Times real time, 0.1 to 1000; None is as fast as the machine can.
@@ -65,8 +67,9 @@ def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        session=session,
     )
-    switch, make_operator = StopSwitch(), operator_of_run(arm_and_start=arm_and_start)
+    switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)
     try:
         outcome = wait_for(start_run(options, switch, make_operator), switch)
     finally:

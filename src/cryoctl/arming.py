@@ -42,7 +42,7 @@ class ArmingView:
         probe_profile_hash: By the probe's HELLO.
         leak_test_age_s: Since a passed leak test of this probe in this session, or None.
         cartridge_g: Fill by the operator's word; None is a new cartridge.
-        gas_used_g: By the host's ledger since connecting.
+        gas_used_g: Out of that cartridge, by the host's ledger.
         storage: How the recording stands.
     """
 
@@ -60,6 +60,17 @@ def planned_gas_g(treatment: Treatment, limits: Limits) -> float:
     """Return the gas a whole treatment needs at the profile's planning figure."""
     plan = treatment.cycles
     return plan.count * (plan.hold_s + limits.reach_s_max) * limits.gas_use_mg_s / 1000.0
+
+
+def gas_need_g(treatment: Treatment, limits: Limits) -> float:
+    """Return the gas that ARM asks for: what a whole treatment needs, and the reserve."""
+    return RESERVE * planned_gas_g(treatment, limits)
+
+
+def usable_gas_g(limits: Limits, cartridge_g: float | None) -> float:
+    """Return the gas that can cool in a cartridge filled with ``cartridge_g``; None is full."""
+    fill_g = limits.cartridge_fill_g if cartridge_g is None else cartridge_g
+    return fill_g * limits.cartridge_usable_fraction
 
 
 def arm_blockers(view: ArmingView) -> list[Blocker]:
@@ -108,9 +119,8 @@ def _gas_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:
             f"{limits.pressure_low_bar:.1f} bar",
             "supply pressure too low: change or warm the cartridge",
         )
-    fill_g = limits.cartridge_fill_g if view.cartridge_g is None else view.cartridge_g
-    usable_g = fill_g * limits.cartridge_usable_fraction - view.gas_used_g
-    need_g = RESERVE * planned_gas_g(view.treatment, limits)
+    usable_g = usable_gas_g(limits, view.cartridge_g) - view.gas_used_g
+    need_g = gas_need_g(view.treatment, limits)
     if usable_g < need_g:
         yield Blocker(
             "SR-22",

@@ -29,6 +29,8 @@ class LazyCommand(NamedTuple):
 _COMMANDS: Final = {
     "run": LazyCommand("command_run:run", "Drive a freeze/thaw treatment on a probe."),
     "plan": LazyCommand("command_plan:plan", "Show a treatment's timeline; moves nothing."),
+    "treatments": LazyCommand("command_treatments:treatments", "List the built-in treatments."),
+    "profiles": LazyCommand("command_profiles:profiles", "List the built-in probe profiles."),
     "monitor": LazyCommand("command_monitor:monitor", "Show what a probe says; sends nothing."),
     "ports": LazyCommand("command_ports:ports", "List serial ports; writes to none."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),

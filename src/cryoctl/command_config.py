@@ -60,7 +60,7 @@ def schema(kind: str) -> None:
 @config.command()
 @treatment_argument
 @settings_option
-@click.option("--profile", help="Show this profile's built-in treatment.")
+@click.option("--profile", help="Show the built-in treatment of a profile: a name or a file.")
 @click.option("--origin", is_flag=True, help="Say where each value comes from.")
 def show(
     treatment: Path | None, settings: tuple[str, ...], profile: str | None, origin: bool

@@ -16,13 +16,12 @@ from cryoctl.command_options import (
 )
 from cryoctl.files import choose_treatment
 from cryoctl.plan import make_plan, render_text
-from cryoctl_protocol.profile import load_profile
 
 
 @click.command()
 @treatment_argument
 @settings_option
-@click.option("--profile", help="Plan this profile's built-in treatment.")
+@click.option("--profile", help="Plan the built-in treatment of a profile: a name or a file.")
 @click.option("--cartridge-g", type=GRAMS, help="Gas in the cartridge, g.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object.")
 def plan(
@@ -38,7 +37,7 @@ def plan(
     """
     refuse_two_treatments(treatment, profile)
     chosen = choose_treatment(treatment, settings, profile)
-    made = make_plan(chosen.treatment, load_profile(chosen.treatment.profile).limits, cartridge_g)
+    made = make_plan(chosen.treatment, chosen.treatment.probe_profile.limits, cartridge_g)
     if wants_json:
         data = {
             "treatment": chosen.treatment.model_dump(mode="json", by_alias=True),

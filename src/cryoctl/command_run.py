@@ -6,26 +6,41 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 import click
 
-from cryoctl.command_options import GRAMS, SPEED, settings_option, treatment_argument
-from cryoctl.console_operator import ConsoleOperator, TypedLines
+from cryoctl.command_options import (
+    GRAMS,
+    SPEED,
+    refuse_two_treatments,
+    settings_option,
+    treatment_argument,
+)
+from cryoctl.console_operator import ConsoleHelper, ConsoleOperator, TypedLines
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl.lockstep import Operator
+from cryoctl.operators import AutomaticOperator
 from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
 from cryoctl.results import Result, ResultsError, write_results
 from cryoctl.run_options import RunOptions, make_options
 from cryoctl.runner import automatic_operator, run_treatment
+from cryoctl.session_operator import SessionOperator, simulated_session
 from cryoctl.stop_signals import StopSignals, StopSwitch
 from cryoctl_protocol.peer import Opened
 
 
 @click.command()
 @treatment_argument
+@click.option("--profile", help="Run the built-in treatment of a profile: a name or a file.")
+@click.option(
+    "--session",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File with several placements, each armed by itself; instead of a TREATMENT.",
+)
 @click.option(
     "--device",
     default="sim:",
@@ -72,6 +87,8 @@ from cryoctl_protocol.peer import Opened
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
     treatment: Path | None,
+    profile: str | None,
+    session: Path | None,
     device: str,
     speed: float | None,
     cycles: int | None,
@@ -86,11 +103,14 @@ def run(
     out: Path | None,
     wants_json: bool,
 ) -> int:
-    """Drive the freeze/thaw cycles of a TREATMENT file on a probe.
+    """Drive the freeze/thaw cycles of a TREATMENT on a probe: a file, or a built-in one's name.
 
-    Without a file, the built-in treatment of the device's profile runs. Exit codes: 0 pass, 1 not
+    Without one, the built-in treatment of the device's profile runs. Exit codes: 0 pass, 1 not
     effective or failed, 2 usage or file, 3 device or link, 4 safety trip, 130 interrupted.
     """
+    refuse_two_treatments(treatment, profile)
+    if session is not None and (treatment is not None or profile is not None):
+        raise click.UsageError("a session names its treatments itself: give no other beside it")
     if cycles is not None:
         if any(setting.partition("=")[0].strip() == "cycles.count" for setting in settings):
             raise click.UsageError("--cycles and --set cycles.count say the same; give one of them")
@@ -107,8 +127,12 @@ def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        profile=profile,
+        session=session,
     )
     make_operator = automatic_operator if arm_and_start else _console_operator
+    if options.placements:
+        make_operator = partial(_session_operator, options, arm_and_start=arm_and_start)
     with StopSignals() as switch:
         return _carry_out(options, switch, make_operator, wants_json=wants_json)
 
@@ -122,7 +146,26 @@ def _console_operator(opened: Opened) -> Operator:
             "a real device is armed and started by hand: run this in a terminal, or say "
             "--arm-and-start"
         )
-    return ConsoleOperator(lambda text: click.echo(text, err=True), TypedLines(sys.stdin))
+    return ConsoleOperator(_tell, TypedLines(sys.stdin))
+
+
+def _session_operator(options: RunOptions, opened: Opened, *, arm_and_start: bool) -> Operator:
+    """Return who leads through a session; a real probe is put in place by a person."""
+    placements = options.placements
+    if opened.hands is not None:
+        scenarios = [placement.scenario for placement in placements]
+        return simulated_session(opened.hands, scenarios, AutomaticOperator)
+    if not sys.stdin.isatty():
+        raise click.UsageError("a real device is put in place by hand: run this in a terminal")
+    lines = TypedLines(sys.stdin)
+    helper = ConsoleHelper(_tell, lines, [placement.name for placement in placements])
+    if arm_and_start:
+        return SessionOperator(AutomaticOperator, helper)
+    return SessionOperator(partial(ConsoleOperator, _tell, lines), helper)
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _carry_out(

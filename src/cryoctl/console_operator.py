@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Protocol
 
 from cryoctl.core import Controller
@@ -148,3 +148,47 @@ def _stimulus(numbers: list[str]) -> Stimulus | None:
         )
     except ValueError:
         return None
+
+
+class ConsoleHelper:
+    """The helper of a session on a real probe: asks a person, who types a word when it is done.
+
+    Args:
+        say: Shows a line.
+        lines: What is typed.
+        names: Of the placements.
+    """
+
+    def __init__(self, say: Callable[[str], None], lines: Lines, names: Sequence[str]) -> None:
+        self._say = say
+        self._lines = lines
+        self._names = names
+        self._said = ""
+
+    def in_place(self, placement: int) -> bool:
+        """Ask for the probe to be put in place."""
+        name, count = self._names[placement - 1], len(self._names)
+        return self._has_typed(
+            "placed",
+            f"placement {placement} of {count}, {name}: put the probe in place, then type placed "
+            "and Enter",
+        )
+
+    def has_new_cartridge(self) -> bool:
+        """Ask for a full cartridge."""
+        return self._has_typed(
+            "changed",
+            "the gas left is not enough for the next placement (SR-22): put in a full cartridge, "
+            "then type changed and Enter; Ctrl-C ends the session",
+        )
+
+    def _has_typed(self, word: str, prompt: str) -> bool:
+        typed = self._lines.take()
+        if self._said != prompt:
+            self._said = prompt
+            self._say(prompt)
+            return False  # What was typed before was no answer to this.
+        if typed != word:
+            return False
+        self._said = ""
+        return True

@@ -7,12 +7,13 @@ time, the lock-step runner on peers that live in ours. Nothing decides anything 
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 from cryoctl import answers, operator_requests, phases
-from cryoctl.arming import ArmingView, Blocker, arm_blockers
+from cryoctl.arming import ArmingView, Blocker, arm_blockers, gas_need_g, usable_gas_g
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
@@ -21,6 +22,7 @@ from cryoctl.journal import Journal
 from cryoctl.measures import Measures
 from cryoctl.operator_requests import Request
 from cryoctl.permits import Refusal
+from cryoctl.placements import PlacementRecord, worst
 from cryoctl.records import Control, RecordSink
 from cryoctl.safing import SAFE_STATES, Safing, TripRecord, shows_safe_state
 from cryoctl.sample import Sample, to_sample
@@ -118,19 +120,30 @@ class CycleState:
 
 
 class Controller:
-    """Drives one treatment on one probe.
+    """Drives treatments on one probe, one at each placement.
 
     Args:
         treatment: What to do; already checked against the profile.
         profile: The probe's limits as this program knows them.
         settings: Keys, link limits and waivers.
         sink: Takes every record, in order.
+        later: What to do at the placements after the first; without them, the same again.
     """
 
     def __init__(
-        self, treatment: Treatment, profile: Profile, settings: Settings, sink: RecordSink
+        self,
+        treatment: Treatment,
+        profile: Profile,
+        settings: Settings,
+        sink: RecordSink,
+        later: Sequence[Treatment] = (),
     ) -> None:
         self.treatment = treatment
+        self.placements: list[PlacementRecord] = []
+        """Those that are over and have been followed by another."""
+        self._later = list(later)
+        self._placement_s = 0.0
+        self._placement_from_g = 0.0
         self.profile = profile
         self.settings = settings
         self.session = HostSession(settings.key, nonce_seed=settings.nonce_seed)
@@ -159,6 +172,9 @@ class Controller:
         """Of the probe that the controller has met first."""
         self.arm_asked_s = float("-inf")
         """When the operator asked for ARM; START must follow soon."""
+        self.cartridge_changes = 0
+        self._cartridge_g = settings.cartridge_g
+        self._cartridge_from_g = 0.0
 
     # -- what anybody may look at ----------------------------------------------------------------
 
@@ -188,6 +204,33 @@ class Controller:
         return self.measures.gas_used_g
 
     @property
+    def gas_left_g(self) -> float:
+        """Gas in the cartridge that can still cool, by the host's own ledger."""
+        usable_g = usable_gas_g(self.profile.limits, self._cartridge_g)
+        return usable_g - (self.gas_used_g - self._cartridge_from_g)
+
+    @property
+    def wants_cartridge(self) -> bool:
+        """True if only a new cartridge has the gas for what is to be done next (SR-22)."""
+        need_g = gas_need_g(self.next_treatment, self.profile.limits)
+        return self.gas_left_g < need_g <= self.profile.limits.usable_gas_g
+
+    @property
+    def next_treatment(self) -> Treatment:
+        """What the next BEGIN is for."""
+        return self._later[0] if self._later and self._has_begun else self.treatment
+
+    @property
+    def later_treatments(self) -> tuple[Treatment, ...]:
+        """What is to be done at the placements to come."""
+        return tuple(self._later)
+
+    @property
+    def placement(self) -> int:
+        """Number of the present placement, from 1."""
+        return len(self.placements) + 1
+
+    @property
     def events_sha256(self) -> str:
         """Running hash over the event log: same run, same hash."""
         return self.journal.sha256
@@ -210,8 +253,19 @@ class Controller:
         return self.safing.confirmed and self.interlocks.valve_is_proved
 
     @property
+    def session_verdict(self) -> Verdict:
+        """The worst of all placements; FAIL if some were not come to."""
+        verdicts = [record.verdict for record in self.begun_placements()]
+        return worst([*verdicts, Verdict.FAIL] if self._later else verdicts)
+
+    @property
+    def _has_begun(self) -> bool:
+        """True once something has happened at the present placement."""
+        return bool(self.cycles or self.trips)
+
+    @property
     def verdict(self) -> Verdict:
-        """How the run ended, or FAIL while it has not."""
+        """How the treatment of the present placement ended, or FAIL while it has not."""
         if self.aborted:
             return Verdict.ABORTED
         cause = self.safing.cause
@@ -238,8 +292,8 @@ class Controller:
                 sample=self.fresh_sample,
                 probe_profile_hash=0 if hello is None else hello.profile_hash,
                 leak_test_age_s=None if tested_s is None else now_s - tested_s,
-                cartridge_g=self.settings.cartridge_g,
-                gas_used_g=self.gas_used_g,
+                cartridge_g=self._cartridge_g,
+                gas_used_g=self.gas_used_g - self._cartridge_from_g,
                 storage=self._storage,
             )
         )
@@ -491,10 +545,38 @@ class Controller:
         self._flush(now_s)
 
     def begin_placement(self, now_s: float) -> None:
-        """Forget what was measured and what tripped: it is another placement's."""
+        """Put by what was measured and what tripped: from here on it is another placement."""
+        if self._has_begun:
+            self.placements.append(self._present_placement())
+            self.treatment = self._later.pop(0) if self._later else self.treatment
+        self._placement_s, self._placement_from_g = now_s, self.gas_used_g
         self.cycles = []
         self.safing = Safing()
         self.state = CycleState(self.phase, now_s, 0)
+
+    def begun_placements(self) -> list[PlacementRecord]:
+        """Return every placement so far; the present one if anything has come of it."""
+        is_idle = not (self._has_begun or self.failure or self.aborted)
+        if is_idle and self.placements:
+            return list(self.placements)
+        return [*self.placements, self._present_placement()]
+
+    def _present_placement(self) -> PlacementRecord:
+        return PlacementRecord(
+            treatment=self.treatment,
+            cycles=tuple(self.cycles),
+            trips=tuple(self.trips),
+            cause=self.safing.cause,
+            verdict=self.verdict,
+            began_s=self._placement_s,
+            gas_used_g=self.gas_used_g - self._placement_from_g,
+        )
+
+    def take_new_cartridge(self) -> None:
+        """Begin the ledger anew: a full cartridge has been put in."""
+        self.cartridge_changes += 1
+        self._cartridge_g = None
+        self._cartridge_from_g = self.gas_used_g
 
     def begin_cycle(self, record: CycleRecord) -> None:
         """Open the next freeze/thaw cycle."""

@@ -185,6 +185,10 @@ class Probe(ProbeView):
         """Take note of how a treatment ended, so that another may begin."""
         _wait_for(self._session.acknowledge())
 
+    def change_cartridge(self) -> None:
+        """Take note, in IDLE, that a full cartridge was put in; a simulated probe gets one."""
+        _wait_for(self._session.change_cartridge())
+
     def wait(
         self, until: Callable[[Probe], object] | None = None, *, timeout_s: float | None = None
     ) -> Verdict | None:
@@ -246,7 +250,7 @@ def connect(
 
     Args:
         device: Address, such as ``serial:/dev/ttyACM0``, ``tcp://HOST:PORT`` or ``sim:``.
-        treatment: A file; None is the built-in treatment of the device's profile.
+        treatment: A file or a shipped name; None is the built-in one of the device's profile.
         seed: Of the simulated noise; None is the address's own, else 1.
         speed: Times real time, 0.1 to 1000; a real device runs at 1.
         set: Changes of the treatment by key, such as ``{"cycles.count": 2}``.

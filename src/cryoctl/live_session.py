@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from cryoctl.core import Controller
@@ -19,7 +20,7 @@ from cryoctl.operator_requests import Request
 from cryoctl.stimulation import Stimulation, Stimulus
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.codes import TRIP_RULES, Result
-from cryoctl_protocol.peer import FaultPort, Opened
+from cryoctl_protocol.peer import FaultPort, Hands, Opened
 
 _AT_REST: Final = frozenset({Phase.CONNECTING, Phase.IDLE, Phase.READY})
 """Not finished, and nothing is on: the session can be closed as it is."""
@@ -59,6 +60,7 @@ class LiveSession:
         self.ticked_s = 0.0
         self._switch = switch
         self._faults: FaultPort | None = None
+        self._hands: Hands | None = None
         self._wishes: deque[_Wish] = deque()
         self._waiting: list[_Wish] = []
         self._closing = False
@@ -69,6 +71,7 @@ class LiveSession:
     def on_opened(self, opened: Opened) -> LiveSession:
         """Take note of the device; return this operator."""
         self._faults = opened.faults
+        self._hands = opened.hands
         return self
 
     def act(self, controller: Controller, now_s: float) -> None:
@@ -139,12 +142,7 @@ class LiveSession:
         return self._ask(Request.ACKNOWLEDGE, _cleared)
 
     def _ask(self, request: Request, until: Condition) -> Future[None]:
-        def make(controller: Controller, now_s: float) -> None:
-            refusal = controller.request(request, now_s)
-            if refusal is not None:
-                raise ProbeError(f"{request} refused: {refusal.reason}")
-
-        return self._wish(make, until)
+        return self._wish(partial(_request, request=request), until)
 
     def tick(self) -> Future[None]:
         """Return a future that is done at the next control tick."""
@@ -165,6 +163,16 @@ class LiveSession:
             self._faults.inject(fault)
 
         return self._wish(inject, lambda _: True)
+
+    def change_cartridge(self) -> Future[None]:
+        """Begin the ledger anew with a full cartridge; a simulated probe gets one."""
+
+        def change(controller: Controller, now_s: float) -> None:
+            _request(controller, now_s, Request.CARTRIDGE)
+            if self._hands is not None:
+                self._hands.change_cartridge()
+
+        return self._wish(change, lambda _: True)
 
     def close(self) -> None:
         """Have the session ended as soon as the probe is safe and the needle free."""
@@ -189,6 +197,12 @@ class LiveSession:
         if self._over:
             _fail(wish, self._over)
         return wish.done
+
+
+def _request(controller: Controller, now_s: float, request: Request) -> None:
+    refusal = controller.request(request, now_s)
+    if refusal is not None:
+        raise ProbeError(f"{request} refused: {refusal.reason}")
 
 
 def _do_nothing(_controller: Controller, _now_s: float) -> None:

@@ -28,6 +28,7 @@ class Request(StrEnum):
     PLACE = "place"
     PLACED = "placed"
     STIMULATE = "stimulate"
+    CARTRIDGE = "cartridge"
     ARM = "arm"
     START = "start"
     STOP = "stop"
@@ -59,8 +60,17 @@ def _close(c: Controller, now_s: float) -> Refusal | None:
         return Refusal("the probe is on its way to the safe state: wait for its end")
     refusal = _move(c, Trigger.CLOSE, now_s)
     if refusal is None:
-        c.aborted = not c.cycles and not c.trips
+        c.aborted = not c.cycles and not c.trips and not c.placements
     return refusal
+
+
+def _change_cartridge(c: Controller, _now_s: float) -> Refusal | None:
+    if c.phase is not Phase.IDLE:
+        return Refusal(
+            f"a cartridge is not changed in {c.phase}: in IDLE, before the leak test (SR-19)"
+        )
+    c.take_new_cartridge()
+    return None
 
 
 def _move(c: Controller, trigger: Trigger, now_s: float) -> Refusal | None:
@@ -171,6 +181,7 @@ def _probe_is_idle(c: Controller) -> bool:
 
 _DO: Final[dict[Request, Callable[[Controller, float], Refusal | None]]] = {
     Request.BEGIN: _begin,
+    Request.CARTRIDGE: _change_cartridge,
     Request.PLACE: _place,
     Request.PLACED: _placed,
     Request.ARM: _arm,

@@ -7,6 +7,7 @@ from shlex import quote
 from typing import Final
 
 from cryoctl.summary import CycleSummary, FaultSummary, NerveTruth, Summary
+from cryoctl_protocol.profile import profile_names
 
 _GREEN, _RED, _YELLOW = "32", "31", "33"
 _COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
@@ -24,6 +25,7 @@ _OUTCOMES: Final = {
     "too_short": "TOO SHORT: under 4 mm of it at -20 °C for 60 s",
     "covered": "covered",
 }
+_TITLE_WIDTH: Final = 55
 _HEAD: Final = (
     "cycle  verdict        to band   coldest  in band    thaw     gas   ice (truth)",
     "                            s        °C        %       s       g   mm / -20 °C",
@@ -39,7 +41,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         program: What a user types to call this program.
         colour: Whether the terminal shows colours; they never carry meaning alone.
     """
-    lines = ["", *_HEAD, *(_cycle_row(cycle, colour=colour) for cycle in summary.cycles)]
+    lines = ["", *_HEAD, *_cycle_rows(summary, colour=colour)]
     for trip in summary.trips:
         safe = (
             "safe state not confirmed"
@@ -54,9 +56,11 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         seen = f": {trip.value:g} against {trip.limit:g} {trip.unit}" if trip.unit else ""
         lines.append(f"    {trip.text}{seen}; {safe}")
     lines += [f"fault {fault.fault}: {_fault_text(fault)}" for fault in summary.faults]
-    nerve = None if summary.truth is None else summary.truth.nerve
-    if nerve is not None and summary.cycles:
-        lines += _nerve_lines(nerve)
+    in_session = len(summary.placements) > 1
+    for placement in summary.placements:
+        if placement.nerve is not None:
+            where = f" of placement {placement.index}" if in_session else ""
+            lines += _nerve_lines(placement.nerve, where)
     if summary.frames_lost or summary.frames_rejected:
         lines.append(f"link: {summary.frames_lost} frames lost, {summary.frames_rejected} rejected")
     if summary.failure:
@@ -68,6 +72,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
         lines.append(f"not provided by the device: {missing.name}{rests}")
     seed = "none" if summary.seed is None else summary.seed
+    is_built_in = summary.profile in profile_names()
     origin = f"{summary.profile}, seed {seed}, exit code {summary.exit_code}"
     lines += [
         "",
@@ -76,7 +81,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         f"report     {report or 'not written'}",
         "",
         "next:",
-        f"  {program} plan --profile {summary.profile}",
+        *([f"  {program} plan --profile {summary.profile}"] if is_built_in else []),
         f"  {program} run --fault valve_stuck_open@freeze+20s",
         f"  {program} report {quote(str(summary.recording))}",
         "",
@@ -84,7 +89,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
     return "\n".join(lines)
 
 
-def _nerve_lines(nerve: NerveTruth) -> list[str]:
+def _nerve_lines(nerve: NerveTruth, where: str) -> list[str]:
     low, high = nerve.regrowth_days_low, nerve.regrowth_days_high
     days = "" if low is None else f"; regrowth {low:.0f} to {high:.0f} days"
     figures = (
@@ -92,7 +97,7 @@ def _nerve_lines(nerve: NerveTruth) -> list[str]:
         f"{nerve.below_minus20_s:.0f} s at -20 °C"
     )
     return [
-        f"nerve (truth, estimate): {_OUTCOMES[nerve.outcome]}",
+        f"nerve{where} (truth, estimate): {_OUTCOMES[nerve.outcome]}",
         f"    {_INJURIES[nerve.injury]}",
         f"    {figures}{days}",
     ]
@@ -103,6 +108,24 @@ def _fault_text(fault: FaultSummary) -> str:
         return "its moment never came"
     ended = "stayed" if fault.ended_s is None else f"until {fault.ended_s:.2f} s"
     return f"from {fault.began_s:.2f} s, {ended}"
+
+
+def _cycle_rows(summary: Summary, *, colour: bool) -> list[str]:
+    """Return the rows of all cycles, those of a session under the names of its placements."""
+    placements = summary.placements
+    if len(placements) < 2:  # noqa: PLR2004
+        return [_cycle_row(cycle, colour=colour) for cycle in summary.cycles]
+    rows = []
+    for placement in placements:
+        verdict = "not come to" if placement.verdict is None else placement.verdict.value
+        title = f"placement {placement.index} of {len(placements)}"
+        title += f", {placement.name}" if placement.name else ""
+        rows.append(f"{title[:_TITLE_WIDTH]}: {verdict}, {placement.gas_used_g:.2f} g")
+        mine = [cycle for cycle in summary.cycles if cycle.placement == placement.index]
+        rows += [_cycle_row(cycle, colour=colour) for cycle in mine]
+    if summary.cartridge_changes:
+        rows.append(f"new cartridges: {summary.cartridge_changes}")
+    return rows
 
 
 def _cycle_row(cycle: CycleSummary, *, colour: bool) -> str:

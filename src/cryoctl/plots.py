@@ -23,9 +23,11 @@ from cryoctl.panels import (
     draw_time_axis,
     stack,
 )
+from cryoctl.recorder import PROFILE
 from cryoctl.recording import Recording
 from cryoctl.svg import INK, MUTED, Canvas, Scale, number, text_width
 from cryoctl_protocol.profile import Limits, Profile, ProfileError, load_profile
+from cryoctl_protocol.toml_text import FileError
 
 _TRUTH_TITLE: Final = "Ice in the tissue, mm: truth (simulator), unknown to the controller"
 _HEADING_HEIGHT: Final = 52.0
@@ -154,10 +156,14 @@ def phase_spans(recording: Recording) -> list[Span]:
 
 
 def recorded_profile(recording: Recording) -> Profile | None:
-    """Return the run's probe profile, if this program still knows that very one."""
+    """Return the run's probe profile: as recorded, or what this program still knows of it."""
+    metadata = recording.metadata
     try:
-        profile = load_profile(recording.metadata.get("profile", ""))
-    except ProfileError:
+        if PROFILE in metadata:
+            profile = Profile.from_json(metadata[PROFILE])
+        else:
+            profile = load_profile(metadata.get("profile", ""))
+    except (ProfileError, FileError, ValueError, KeyError):
         return None
     same = f"{profile.hash32:08x}" == recording.metadata.get("profile_hash")
     return profile if same else None

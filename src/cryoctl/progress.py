@@ -78,6 +78,8 @@ class PlainProgress:
         cycle = controller.state.cycle
         count = controller.treatment.cycles.count
         number = f"  cycle {cycle}/{count}" if cycle else ""
+        if phase is Phase.PLACEMENT:
+            number = f"  placement {controller.placement}"
         self._stream.write(f"{now_s:8.2f} s  {phase.value:<10}{tip}{number}\n")
 
 
@@ -108,6 +110,9 @@ class LiveProgress:
         table = two_columns()
         cycle, count = controller.state.cycle, controller.treatment.cycles.count
         table.add_row("phase", Text(controller.phase.value, style=_style(controller.phase)))
+        if controller.placements or controller.later_treatments:
+            to_come = len(controller.later_treatments)
+            table.add_row("placement", f"{controller.placement}, {to_come} to come")
         table.add_row("cycle", f"{bar(cycle, count)} {cycle} of {count}")
         elapsed_s = now_s - controller.state.since_s
         planned_s = planned_phase_s(controller)

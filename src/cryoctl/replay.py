@@ -25,6 +25,7 @@ from cryoctl.recorder import (
     FRAME_HEAD_SIZE,
     LINK_RX,
     LINK_TX,
+    PROFILE,
     TELEMETRY,
     TRUTH,
     VENDOR,
@@ -37,13 +38,15 @@ from cryoctl.treatment import load_treatment
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.link_limits import LinkLimits
-from cryoctl_protocol.profile import ProfileError, load_profile
+from cryoctl_protocol.profile import Profile, ProfileError, given_profile
 from cryoctl_protocol.toml_text import FileError
 
 SETTINGS: Final = "settings"
 """Metadata: the ``--set`` options, a JSON list."""
 CONTROLLER: Final = "controller"
 """Metadata: how the controller was run, a JSON object."""
+LATER: Final = "later_treatments"
+"""Metadata: texts of the treatments at the placements after the first, a JSON list."""
 _NS_PER_S: Final = 1_000_000_000
 _SHOWN: Final = 160
 
@@ -72,9 +75,12 @@ class Replayed:
     records: int = 0
 
 
-def replay_metadata(settings: Settings, treatment_settings: Sequence[str]) -> dict[str, str]:
+def replay_metadata(
+    settings: Settings, treatment_settings: Sequence[str], later: Sequence[str] = ()
+) -> dict[str, str]:
     """Return what a recording must say so that its run can be replayed."""
     return {
+        LATER: json.dumps(list(later)),
         SETTINGS: json.dumps(list(treatment_settings)),
         CONTROLLER: json.dumps(
             {
@@ -148,23 +154,27 @@ def _what_is_missing(recorded: Messages) -> str:
 
 def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
     """Return a controller as the recorded one was at its start."""
-    treatment = load_treatment(
-        metadata["treatment"], "recorded treatment", json.loads(metadata[SETTINGS])
-    )
-    profile = load_profile(treatment.profile)
+    kept = Profile.from_json(metadata[PROFILE]) if PROFILE in metadata else None
+    with given_profile(kept):
+        settings = json.loads(metadata[SETTINGS])
+        treatment, *later = (
+            load_treatment(text, "recorded treatment", settings)
+            for text in (metadata["treatment"], *json.loads(metadata.get(LATER, "[]")))
+        )
+    profile = treatment.probe_profile
     if f"{profile.hash32:08x}" != metadata["profile_hash"]:
         raise ValueError(
             f"profile {treatment.profile} has changed since (hash {metadata['profile_hash']} then)"
         )
     told: dict[str, Any] = json.loads(metadata[CONTROLLER])
-    settings = Settings(
+    how = Settings(
         key=DEMO_KEY,
         nonce_seed=bytes.fromhex(told["nonce_seed"]),
         link=LinkLimits(**told["link"]),
         bench_waiver=told["bench_waiver"],
         cartridge_g=told["cartridge_g"],
     )
-    return Controller(treatment, profile, settings, sink)
+    return Controller(treatment, profile, how, sink, later)
 
 
 class _Feed:
@@ -259,7 +269,7 @@ def _judge_summary(recorded: Messages, controller: Controller, outcome: Replayed
     """Return DIFFERENT if the summary says other than the replayed controller."""
     told = recorded.summary
     for key, now in (
-        ("verdict", controller.verdict.value),
+        ("verdict", controller.session_verdict.value),
         ("events_sha256", controller.events_sha256),
         ("alarms", controller.alarms),
     ):

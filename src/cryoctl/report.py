@@ -57,6 +57,8 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
     timeout_s = summary.get("thaw_timeout_s")
     thaw_s_max = float(timeout_s) if isinstance(timeout_s, int | float) else None
     cycles = [c for c in _list(summary, "cycles") if isinstance(c, dict)]
+    placements = [p for p in _list(summary, "placements") if isinstance(p, dict)]
+    in_session = len(placements) > 1
     verdict = _text(summary.get("verdict"))
     mark, meaning = _VERDICTS.get(verdict, _UNKNOWN_VERDICT)
     passed = sum(cycle.get("verdict") == "PASS" for cycle in cycles)
@@ -71,13 +73,15 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
         dropped=recording.dropped,
         identity=list(_identity(recording, summary)),
         limits=_limit_cells(limits, thaw_s_max),
-        cycles=[_cycle_row(cycle, limits, thaw_s_max) for cycle in cycles],
+        placements=[_placement_row(row) for row in placements] if in_session else [],
+        cartridge_changes=summary.get("cartridge_changes", 0),
+        cycles=[_cycle_row(c, limits, thaw_s_max, in_session=in_session) for c in cycles],
         picture=Markup(cycle_svg(recording)),  # noqa: S704 - made here, every text in it escaped
         vendor_pictures=[
             Markup(vendor_svg(recording, name))  # noqa: S704
             for name in recording.vendor
         ],
-        nerve=_nerve_rows(summary.get("truth")),
+        nerves=[rows for rows in map(_nerve_rows, placements) if rows],
         trips=[_trip_row(trip) for trip in _list(summary, "trips") if isinstance(trip, dict)],
         missing=[
             _missing_text(row) for row in _list(summary, "not_provided") if isinstance(row, dict)
@@ -137,8 +141,18 @@ def _limit_cells(limits: Limits | None, thaw_s_max: float | None) -> dict[str, s
     }
 
 
+def _placement_row(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "index": _text(row.get("index")),
+        "name": _text(row.get("name")),
+        "treatment": _text(row.get("treatment")),
+        "verdict": _text(row.get("verdict") or "not come to"),
+        "gas": _value(row.get("gas_used_g"), 2, "g"),
+    }
+
+
 def _cycle_row(
-    cycle: dict[str, Any], limits: Limits | None, thaw_s_max: float | None
+    cycle: dict[str, Any], limits: Limits | None, thaw_s_max: float | None, *, in_session: bool
 ) -> dict[str, Any]:
     def cell(
         key: str, unit: str, limit: float | None, is_within: Callable[[float, float], bool]
@@ -151,9 +165,10 @@ def _cycle_row(
 
     reach_s_max = None if limits is None else limits.reach_s_max
     floor_c = None if limits is None else limits.tip_floor_c
+    number, index = _text(cycle.get("placement")), _text(cycle.get("index"))
 
     return {
-        "index": _text(cycle.get("index")),
+        "index": f"{number}.{index}" if in_session else index,
         "verdict": _text(cycle.get("verdict")),
         "reason": str(cycle.get("reason") or ""),
         "setpoint": _value(cycle.get("setpoint_c"), 1, "°C"),
@@ -185,14 +200,15 @@ def _ice(radii: Any, missing: str) -> dict[str, str]:
     }
 
 
-def _nerve_rows(truth: Any) -> list[tuple[str, str]]:
+def _nerve_rows(placement: dict[str, Any]) -> list[tuple[str, str]]:
     """Return what became of the simulated nerve, as pairs; empty if nobody knows."""
-    nerve = truth.get("nerve") if isinstance(truth, dict) else None
+    nerve = placement.get("nerve")
     if not isinstance(nerve, dict):
         return []
     days = (nerve.get("regrowth_days_low"), nerve.get("regrowth_days_high"))
     regrowth = DASH if None in days else f"{_value(days[0], 0, '')} to {_value(days[1], 0, 'days')}"
     return [
+        ("Placement", _text(placement.get("index"))),
         ("Outcome", _text(nerve.get("outcome")).replace("_", " ")),
         ("Injury", _text(nerve.get("injury")).replace("_", " ")),
         ("Coldest", _value(nerve.get("min_temp_c"), 1, "°C")),

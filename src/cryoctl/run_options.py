@@ -13,17 +13,18 @@ from typing import Final
 
 from cryoctl.clock import utc_now
 from cryoctl.files import choose_treatment, read_text
+from cryoctl.session_file import Placement, Session, load_session
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable, load_vendor_table
 from cryoctl_protocol.peer import AddressError, DeviceUrl
-from cryoctl_protocol.profile import profile_names
+from cryoctl_protocol.profile import is_profile_file, profile_names
 
 DEFAULT_SEED: Final = 1
 SPEED_MIN: Final = 0.1
 """Slower, and a tick would last longer than anybody waits for a STOP: half a second."""
 SPEED_MAX: Final = 1000.0
 CARTRIDGE_G_MIN: Final = 0.1
-CARTRIDGE_G_MAX: Final = 100.0
+CARTRIDGE_G_MAX: Final = 10_000.0
 
 FilePath = str | os.PathLike[str]
 
@@ -44,6 +45,8 @@ class RunOptions:
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
         may_slip: A paced simulator that cannot keep its speed is no error.
+        placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
+        session: Name of the session.
     """
 
     treatment: Treatment
@@ -59,6 +62,13 @@ class RunOptions:
     cartridge_g: float | None = None
     bench_waiver: str = ""
     may_slip: bool = False
+    placements: tuple[Placement, ...] = ()
+    session: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the session, or of the treatment of a plain run."""
+        return self.session or self.treatment.name
 
 
 def make_options(
@@ -74,11 +84,13 @@ def make_options(
     cartridge_g: float | None,
     bench_waiver: str,
     out: FilePath | None,
+    profile: str | None = None,
+    session: FilePath | None = None,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
 
     Args:
-        treatment: None is the built-in one of the device's profile.
+        treatment: A file or a shipped name; None is the built-in one of the profile.
         device: Address, such as ``sim:co2-20g``.
         seed: None is the address's own, else 1.
         speed: Times real time; None is as fast as the machine can.
@@ -89,6 +101,8 @@ def make_options(
         cartridge_g: Fill of the cartridge by the operator's word; None is a full one.
         bench_waiver: Written reason to command a device without own protection.
         out: Folder; None is a new one named after now and the profile.
+        profile: Name or file of the one whose built-in treatment to run; None is the address's.
+        session: File with several placements; instead of ``treatment``.
 
     Raises:
         AddressError: The address is wrong, or not one of a simulated device as the rest asks for.
@@ -98,25 +112,49 @@ def make_options(
     """
     _check_kinds(device, faults, bench_waiver)
     url = DeviceUrl.parse(device)
-    named = url.path if url.path in profile_names() else None
-    chosen = choose_treatment(_path("treatment", treatment), settings, named)
-    profile = chosen.treatment.profile
-    url = _complete(url, profile, scenario, seed, faults)
+    is_named = url.path in profile_names() or (url.scheme == "sim" and is_profile_file(url.path))
+    named = url.path if profile is None and is_named else profile
+    told = _session(_path("session", session), settings, alone=treatment is None is profile)
+    if told is None:
+        chosen = choose_treatment(_path("treatment", treatment), settings, named)
+        first, text = chosen.treatment, chosen.document.text
+    else:
+        first, text = told.placements[0].treatment, told.placements[0].treatment_text
+    url = _complete(url, first.profile, scenario, seed, faults)
     files, table = _vendor(_path("vendor", vendor))
     return RunOptions(
-        treatment=chosen.treatment,
-        treatment_text=chosen.document.text + "".join(f"# --set {s}\n" for s in settings),
+        treatment=first,
+        treatment_text=text + "".join(f"# --set {s}\n" for s in settings),
         device=url,
-        folder=_folder(_path("out", out), profile),
+        folder=_folder(_path("out", out), first.probe_profile.probe.id),
         renames_folder=out is None,
         settings=settings,
         seed=_whole_number(url.get("seed")),
         speed=_number("speed", speed, SPEED_MIN, SPEED_MAX),
-        files=files,
+        files=files if told is None else (*files, *_session_files(told, url)),
         vendor=table,
         cartridge_g=_number("cartridge_g", cartridge_g, CARTRIDGE_G_MIN, CARTRIDGE_G_MAX),
         bench_waiver=bench_waiver,
+        placements=() if told is None else told.placements,
+        session="" if told is None else told.name,
     )
+
+
+def _session(path: Path | None, settings: tuple[str, ...], *, alone: bool) -> Session | None:
+    if path is None:
+        return None
+    if not alone:
+        raise ValueError("a session names its treatments itself: give no other beside it")
+    return load_session(path, settings)
+
+
+def _session_files(session: Session, url: DeviceUrl) -> list[tuple[str, str]]:
+    """Return name and text of the session's files; refuses scenarios for a real device."""
+    scenarios = {p.scenario for p in session.placements if p.scenario is not None}
+    if scenarios and url.scheme != "sim":
+        raise AddressError(f"device {url}: a placement's scenario is for simulated devices (sim:)")
+    files = sorted(name for name in scenarios if name.endswith(".toml"))
+    return [("session", session.text), *((name, read_text(Path(name))) for name in files)]
 
 
 def settings_of(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
+from functools import partial
 from threading import Thread
 from typing import Final, NamedTuple
 
 from cryoctl.lockstep import Operator
+from cryoctl.operators import AutomaticOperator
 from cryoctl.results import Result, ResultsError, write_results
 from cryoctl.run_options import RunOptions
 from cryoctl.runner import automatic_operator, run_treatment
+from cryoctl.session_operator import simulated_session
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.peer import AddressError, Opened
 
@@ -87,11 +90,22 @@ def wait_for(future: Future[Outcome], switch: StopSwitch) -> Outcome:
     return future.result()
 
 
-def operator_of_run(*, arm_and_start: bool) -> Callable[[Opened], Operator]:
+def operator_of_run(options: RunOptions, *, arm_and_start: bool) -> Callable[[Opened], Operator]:
     """Return what makes the operator of a whole run; a real device has to be allowed."""
     if not isinstance(arm_and_start, bool):
         raise ValueError(f"arm_and_start {arm_and_start!r}: expected True or False")  # noqa: TRY004
+    if options.placements:
+        return partial(_operator_of_session, [place.scenario for place in options.placements])
     return automatic_operator if arm_and_start else _only_simulated
+
+
+def _operator_of_session(scenarios: Sequence[str | None], opened: Opened) -> Operator:
+    if opened.hands is None:
+        raise AddressError(
+            f"device {opened.description}: somebody has to put a real probe in place: run the "
+            "session by cryoctl run --session in a terminal, or step by step with cryoctl.connect"
+        )
+    return simulated_session(opened.hands, scenarios, AutomaticOperator)
 
 
 def _only_simulated(opened: Opened) -> Operator:

@@ -21,17 +21,17 @@ from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
-from cryoctl.recorder import Recorder
+from cryoctl.recorder import PROFILE, Recorder
 from cryoctl.replay import replay_metadata
 from cryoctl.run_options import RunOptions
 from cryoctl.stop_signals import StopSwitch
 from cryoctl.summary import (
     Summary,
-    cycle_summary,
+    cycle_summaries,
     exit_code,
     fault_summary,
     not_provided_summary,
-    run_truth,
+    placement_summaries,
     trip_summary,
 )
 from cryoctl.supervisor import PeerLink, Supervisor
@@ -47,7 +47,7 @@ from cryoctl_protocol.peer import (
     SyncPeer,
     open_device,
 )
-from cryoctl_protocol.profile import Profile, load_profile
+from cryoctl_protocol.profile import Profile
 from cryoctl_protocol.truth import TruthSample
 
 FLUSH_S: Final = 0.05
@@ -56,6 +56,8 @@ FLUSH_UNPACED_S: Final = 10.0
 RECORDER_STOP_S: Final = 10.0
 """SR-33: the longest a blocked disk may keep a finished run from ending."""
 RUN_S_MAX: Final = 24 * 3600.0
+SIMULATOR: Final = "sim"
+"""Scheme of the simulator in this process; behind any other address there may be a real device."""
 
 Progress = Callable[[Controller, float], None]
 
@@ -68,11 +70,6 @@ class _TruthLog:
 
     def add(self, sample: TruthSample, now_s: float) -> None:
         self._samples.append((now_s, sample))
-
-    @property
-    def last(self) -> TruthSample | None:
-        """The newest sample; None for a device that has no truth."""
-        return self._samples[-1][1] if self._samples else None
 
     def at(self, when_s: float | None) -> TruthSample | None:
         """Return the last sample not later than ``when_s``."""
@@ -104,14 +101,28 @@ def run_treatment(
         make_operator: Makes whoever arms and starts the opened device, or refuses to.
 
     Raises:
+        AddressError: A research profile on anything but the simulator in this process.
         LinkError: The device cannot be opened.
     """
-    opened = open_device(options.device)
+    profile, url = options.treatment.probe_profile, options.device
+    _refuse_research(profile, url, is_real=url.scheme != SIMULATOR)  # Opening may reset a device.
+    opened = open_device(url)
     try:
+        _refuse_research(profile, url, is_real=opened.peer is None or opened.link is not None)
         return _run(options, opened, make_operator(opened), switch, on_progress)
     finally:
         if opened.link is not None:
             opened.link.abort()
+
+
+def _refuse_research(profile: Profile, url: DeviceUrl, *, is_real: bool) -> None:
+    """Raise AddressError for a research profile on what is, or could be, a real device."""
+    if profile.probe.research and is_real:
+        raise AddressError(
+            f"device {url}: profile {profile.probe.id} is for research, with limits beyond what a "
+            f"probe may do: it runs on the simulator in this process alone "
+            f"(--device sim:{profile.probe.id})"
+        )
 
 
 def _run(
@@ -126,7 +137,7 @@ def _run(
         raise AddressError(
             f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
         )
-    profile = load_profile(options.treatment.profile)
+    profile = options.treatment.probe_profile
     folder = _make_folder(options)
     path = folder / "run.mcap"
     truth = _TruthLog()
@@ -134,13 +145,16 @@ def _run(
         settings = _settings(options)
         metadata = {
             **_metadata(options, profile, opened),
-            **replay_metadata(settings, options.settings),
+            **replay_metadata(
+                settings, options.settings, [p.treatment_text for p in options.placements[1:]]
+            ),
         }
         recorder = _recorder(options, opened, stream, metadata, folder)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
-        controller = Controller(options.treatment, profile, settings, recorder)
+        later = [placement.treatment for placement in options.placements[1:]]
+        controller = Controller(options.treatment, profile, settings, recorder, later)
         shell = _Shell(controller, operator, switch, on_progress)
         try:
             now_s, problem = shell.drive(opened, options)
@@ -152,12 +166,14 @@ def _run(
             controller.failure = controller.failure or f"internal error: {error!r}"
         if isinstance(recorder, QueuedRecorder):
             recorder.drain(RECORDER_STOP_S)
-        treatment, session = options.treatment, controller.session
+        session = controller.session
+        names = [placement.name for placement in options.placements]
+        placements = placement_summaries(controller, names, truth.at, now_s)
         summary = Summary(
             cryoctl=__version__,
-            verdict=controller.verdict,
+            verdict=controller.session_verdict,
             failure=controller.failure or problem,
-            treatment=treatment.name,
+            treatment=options.name,
             device=str(options.device),
             profile=profile.probe.id,
             gas=profile.probe.gas,
@@ -165,11 +181,12 @@ def _run(
             virtual_s=round(now_s, 3),
             cpu_s=round(cpu_s() - started_cpu_s, 3),
             wall_s=round(monotonic_s() - started_s, 3),
-            cycles_planned=treatment.cycles.count,
-            thaw_timeout_s=treatment.thaw.timeout_s,
-            cycles=[cycle_summary(c, truth.at(c.freeze_ended_s)) for c in controller.cycles],
-            truth=run_truth(truth.last),
-            trips=[trip_summary(trip) for trip in controller.trips],
+            cycles_planned=sum(placement.cycles_planned for placement in placements),
+            thaw_timeout_s=max(t.thaw.timeout_s for t in (options.treatment, *later)),
+            placements=placements,
+            cartridge_changes=controller.cartridge_changes,
+            cycles=cycle_summaries(controller, truth.at),
+            trips=[trip_summary(trip) for p in controller.begun_placements() for trip in p.trips],
             alarms=controller.alarms,
             faults=[fault_summary(note) for note in opened.faults.history()]
             if opened.faults is not None
@@ -260,6 +277,7 @@ def _metadata(options: RunOptions, profile: Profile, opened: Opened) -> dict[str
         "speed": "max" if options.speed is None else f"{options.speed:g}",
         "bench_waiver": options.bench_waiver,
         "started_utc": utc_now().isoformat(timespec="milliseconds"),
+        PROFILE: profile.model_dump_json(),
         **{f"file {name}": text for name, text in (*opened.files, *options.files)},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,7 @@ NERVE_SOURCE: Final = (
     "assumed), -100 C (Zhou 1983, rabbit nerve), regrowth 1 to 2 mm a day (reviews)"
 )
 _LINK_TRIPS: Final = frozenset({Trip.LINK, Trip.INTEGRITY, Trip.LEASE, Trip.DEVICE_RESTART})
+_BY_BADNESS: Final = (EXIT_PASS, EXIT_FAIL, EXIT_INTERRUPTED, EXIT_LINK, EXIT_SAFETY)
 _MODEL: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
@@ -68,19 +70,12 @@ class NerveTruth(BaseModel):
     source: str = Field(description="Where the estimate comes from.")
 
 
-class RunTruth(BaseModel):
-    """What was really so in the simulation when the run had ended."""
-
-    model_config = _MODEL
-
-    nerve: NerveTruth | None = Field(description="null: the scenario has none.")
-
-
 class CycleSummary(BaseModel):
     """One freeze/thaw cycle."""
 
     model_config = _MODEL
 
+    placement: int = Field(1, ge=1, description="At which placement of the session.")
     index: int = Field(ge=1)
     verdict: Verdict
     reason: str = Field(description="Why it is not PASS; empty if it is.")
@@ -132,6 +127,23 @@ class NotProvided(BaseModel):
     requirements: list[str] = Field(description="What rests on it.")
 
 
+class PlacementSummary(BaseModel):
+    """One placement of a session; a plain run has one."""
+
+    model_config = _MODEL
+
+    index: int = Field(ge=1)
+    name: str = Field(description="By the session file; else empty.")
+    treatment: str
+    verdict: Verdict | None = Field(description="null: it was not come to.")
+    cycles_planned: int
+    began_s: float | None
+    gas_used_g: float
+    nerve: NerveTruth | None = Field(
+        description="When the placement was over; simulator only, null if there is no nerve."
+    )
+
+
 class Summary(BaseModel):
     """A whole run."""
 
@@ -139,7 +151,7 @@ class Summary(BaseModel):
 
     schema_version: Literal[1] = 1
     cryoctl: str = Field(description="Version of the program.")
-    verdict: Verdict
+    verdict: Verdict = Field(description="The worst of all placements.")
     failure: str = Field(
         description="What kept the run from being done, paced or recorded as asked; else empty."
     )
@@ -152,9 +164,12 @@ class Summary(BaseModel):
     cpu_s: float
     wall_s: float
     cycles_planned: int = Field(description="By the treatment; those in cycles were begun.")
-    thaw_timeout_s: float = Field(description="Longest thaw by the treatment.")
+    thaw_timeout_s: float = Field(description="Longest thaw by the treatments.")
+    placements: list[PlacementSummary] = Field(
+        default_factory=list, description="In order, each armed by itself."
+    )
+    cartridge_changes: int = Field(0, description="New cartridges put in during the session.")
     cycles: list[CycleSummary]
-    truth: RunTruth | None = Field(description="At the end of the run; simulator only.")
     trips: list[TripSummary]
     alarms: list[str]
     faults: list[FaultSummary] = Field(description="Asked for, in that order; simulator only.")
@@ -176,23 +191,88 @@ def not_provided_summary(controller: Controller) -> list[NotProvided]:
 
 
 def exit_code(controller: Controller) -> int:
-    """Return the exit code that the controller's verdict stands for."""
-    verdict = controller.verdict
+    """Return the worst exit code that the controller's placements stand for."""
+    codes = [_code(record.cause, record.verdict) for record in controller.begun_placements()]
+    if controller.later_treatments:
+        codes.append(EXIT_FAIL)
     if controller.aborted:
-        return EXIT_INTERRUPTED
-    cause = controller.safing.cause
+        codes.append(EXIT_INTERRUPTED)
+    if controller.link_failure and controller.safing.cause is None:
+        codes.append(EXIT_LINK)
+    return max(codes, key=_BY_BADNESS.index)
+
+
+def _code(cause: Trip | None, verdict: Verdict) -> int:
     if cause is Trip.OPERATOR_STOP:
         return EXIT_INTERRUPTED
     if cause is not None:
         return EXIT_LINK if cause in _LINK_TRIPS else EXIT_SAFETY
-    if controller.link_failure:
-        return EXIT_LINK
     return EXIT_PASS if verdict is Verdict.PASS else EXIT_FAIL
 
 
-def cycle_summary(record: CycleRecord, truth: TruthSample | None) -> CycleSummary:
+def placement_summaries(
+    controller: Controller,
+    names: Sequence[str],
+    truth_at: Callable[[float | None], TruthSample | None],
+    ended_s: float,
+) -> list[PlacementSummary]:
+    """Return a row for each placement, those that were not come to included.
+
+    Args:
+        controller: When the session is over.
+        names: By the session file, in order; empty for a plain run.
+        truth_at: Looks the simulator's truth up.
+        ended_s: When the session was over.
+    """
+    begun = controller.begun_placements()
+    ends_s = [*(record.began_s for record in begun[1:]), ended_s]
+    rows = [
+        PlacementSummary(
+            index=index,
+            name="",
+            treatment=record.treatment.name,
+            verdict=record.verdict,
+            cycles_planned=record.treatment.cycles.count,
+            began_s=round(record.began_s, 3),
+            gas_used_g=round(record.gas_used_g, 4),
+            nerve=nerve_truth(truth_at(over_s)) if record.cycles else None,
+        )
+        for index, (record, over_s) in enumerate(zip(begun, ends_s, strict=True), 1)
+    ]
+    rows += [
+        PlacementSummary(
+            index=index,
+            name="",
+            treatment=treatment.name,
+            verdict=None,
+            cycles_planned=treatment.cycles.count,
+            began_s=None,
+            gas_used_g=0.0,
+            nerve=None,
+        )
+        for index, treatment in enumerate(controller.later_treatments, len(rows) + 1)
+    ]
+    named = dict(enumerate(names, 1))
+    return [row.model_copy(update={"name": named.get(row.index, "")}) for row in rows]
+
+
+def cycle_summaries(
+    controller: Controller, truth_at: Callable[[float | None], TruthSample | None]
+) -> list[CycleSummary]:
+    """Return the rows of all cycles of all placements; truth joins them here, after the verdict."""
+    return [
+        cycle_summary(cycle, truth_at(cycle.freeze_ended_s), placement)
+        for placement, record in enumerate(controller.begun_placements(), 1)
+        for cycle in record.cycles
+    ]
+
+
+def cycle_summary(
+    record: CycleRecord, truth: TruthSample | None, placement: int = 1
+) -> CycleSummary:
     """Return one cycle's row; truth joins it here, after the verdict."""
     return CycleSummary(
+        placement=placement,
         index=record.index,
         verdict=record.verdict or Verdict.FAIL,
         reason=record.reason,
@@ -213,13 +293,9 @@ def cycle_summary(record: CycleRecord, truth: TruthSample | None) -> CycleSummar
     )
 
 
-def run_truth(truth: TruthSample | None) -> RunTruth | None:
-    """Return what the last truth of a run says; None for other devices."""
-    return None if truth is None else RunTruth(nerve=_nerve_truth(truth))
-
-
-def _nerve_truth(truth: TruthSample) -> NerveTruth | None:
-    if truth.nerve_min_temp_c is None:
+def nerve_truth(truth: TruthSample | None) -> NerveTruth | None:
+    """Return what became of the nerve; None for other devices and without a nerve."""
+    if truth is None or truth.nerve_min_temp_c is None:
         return None
     has_lesion = truth.nerve_covered_mm > 0.0
     return NerveTruth(

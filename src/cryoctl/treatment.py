@@ -6,16 +6,27 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
+from pathlib import PurePath
 from typing import Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from cryoctl_protocol.profile import (
     TRIP_LATENCY_S,
     Limits,
+    Profile,
+    ProfileError,
+    is_profile_file,
     load_profile,
     profile_names,
     unknown_profile,
@@ -24,6 +35,7 @@ from cryoctl_protocol.quantities import number_text
 from cryoctl_protocol.toml_keys import KeyPath
 from cryoctl_protocol.toml_text import (
     Document,
+    FileError,
     FileKind,
     Finding,
     FindingsError,
@@ -38,6 +50,7 @@ CYCLES_MAX: Final = 10  # published trials use 1 to 3; a 16 g cartridge cannot s
 HOLD_S_MIN: Final = 1.0  # below, 90 % in the band is a matter of single samples
 THAW_TIMEOUT_S_MIN: Final = 10.0  # the heater alone takes 3 s, and SR-14 asks for 2 s more
 PREWARM_S_MAX: Final = 120.0  # what the probe takes; skin is warm in a fraction of it
+FIRST_HOLD_S: Final = 60.0  # of the treatment for a profile that has none of its own
 PAUSE_S_MAX: Final = 600.0  # longer than that is another placement
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -88,29 +101,42 @@ class Treatment(BaseModel):
     name: str = Field(
         "", max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$", description="Name for people, in print."
     )
-    profile: str = Field(description="Probe profile that the treatment is meant for.")
+    profile: str = Field(
+        description="Probe profile that the treatment is meant for: built in, or a TOML file."
+    )
     cycles: Cycles
     thaw: Thaw = Thaw()
     prewarm: Prewarm = Prewarm()
+    _probe_profile: Profile = PrivateAttr()
 
     @field_validator("profile")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        if name not in profile_names():
-            raise FindingsError([Finding((), *unknown_profile(name))])
+        _find_profile(name)
         return name
 
     @model_validator(mode="after")
     def _keeps_limits(self) -> Self:
-        findings = limit_findings(self.model_dump(), load_profile(self.profile).limits)
+        # Kept, because a file may be another one the next time it is read.
+        self._probe_profile = _find_profile(self.profile)
+        findings = limit_findings(self.model_dump(), self._probe_profile.limits)
         if findings:
             raise FindingsError(findings)
         return self
 
+    @property
+    def probe_profile(self) -> Profile:
+        """The profile whose limits this treatment keeps."""
+        return self._probe_profile
+
     @cached_property
     def hash32(self) -> int:
-        """First four bytes, little-endian, of SHA-256 over the canonical JSON."""
+        """First four bytes, little-endian, of SHA-256 over the canonical JSON.
+
+        A profile stands in it with its id, wherever its file is.
+        """
         data = self.model_dump(mode="json", by_alias=True)
+        data["profile"] = self.probe_profile.probe.id
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -153,7 +179,7 @@ def read_treatment(text: str, source: str, settings: Sequence[str] = ()) -> Trea
     Raises:
         FileError: With every problem of the text and the settings.
     """
-    document = parse_toml(text, source)
+    document = _beside(parse_toml(text, source))
     for setting in settings:
         document = document.with_setting(setting)
     return TreatmentFile(document, validate(document, Treatment, check=_check_raw))
@@ -164,16 +190,21 @@ def load_treatment(text: str, source: str, settings: Sequence[str] = ()) -> Trea
     return read_treatment(text, source, settings).treatment
 
 
-@cache
 def default_treatment_text(profile_name: str) -> tuple[str, str]:
     """Return text and name of the treatment file that ships with a profile.
 
+    For a profile file, which has none, it is made up: one cycle at the usual set-point.
+
     Raises:
         ProfileError: No such profile.
+        FileError: Mistakes in a profile file.
     """
-    load_profile(profile_name)
-    file = resources.files("cryoctl") / "treatments" / f"{profile_name}.toml"
-    return file.read_text("utf-8"), f"treatments/{profile_name}.toml"
+    profile = load_profile(profile_name)
+    if is_profile_file(profile_name):
+        path = PurePath(profile_name)
+        text = _first_treatment(path.name, profile.limits)
+        return text, str(path.with_name(f"built-in treatment of {path.name}"))
+    return shipped_treatment_text(profile_name), f"treatments/{profile_name}.toml"
 
 
 def default_treatment(profile_name: str) -> Treatment:
@@ -181,19 +212,64 @@ def default_treatment(profile_name: str) -> Treatment:
     return load_treatment(*default_treatment_text(profile_name))
 
 
+@cache
+def shipped_treatments() -> tuple[str, ...]:
+    """Return the names of all treatments that ship with this program, in order."""
+    names = (file.name for file in (resources.files("cryoctl") / "treatments").iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
+
+
+@cache
+def shipped_treatment_text(name: str) -> str:
+    """Return the text of one of ``shipped_treatments``."""
+    return (resources.files("cryoctl") / "treatments" / f"{name}.toml").read_text("utf-8")
+
+
+def _first_treatment(profile_name: str, limits: Limits) -> str:
+    hold_s = min(FIRST_HOLD_S, limits.hold_s_max, limits.freeze_s_max - limits.reach_s_max)
+    return (
+        f'schema = 1\nname = "One cycle"\nprofile = {json.dumps(profile_name)}\n\n'
+        f"[cycles]\ncount = 1\nsetpoint_c = {limits.setpoint_default_c}\nhold_s = {hold_s}\n"
+    )
+
+
+def _find_profile(name: str) -> Profile:
+    """Return a profile; raises FindingsError, which tells of the key that names it."""
+    if not is_profile_file(name) and name not in profile_names():
+        raise FindingsError([Finding((), *unknown_profile(name))])
+    try:
+        return load_profile(name)
+    except ProfileError as error:
+        raise FindingsError([Finding((), str(error))]) from error
+    except FileError as error:
+        mistakes = "; ".join(str(problem).split("\n", 1)[0] for problem in error.problems)
+        raise FindingsError([Finding((), f"its file has mistakes: {mistakes}")]) from error
+
+
+def _beside(document: Document) -> Document:
+    """Return a treatment file in which a profile file is found from where that file is."""
+    name = document.data.get("profile")
+    if not isinstance(name, str) or not is_profile_file(name):
+        return document
+    place = str(PurePath(document.source).parent / name)
+    return replace(document, data={**document.data, "profile": place})
+
+
 def treatment_schema() -> dict[str, Any]:
     """Return the JSON Schema of a treatment file."""
     schema = Treatment.model_json_schema(by_alias=True)
-    schema["properties"]["profile"]["enum"] = list(profile_names())
+    known = {"enum": list(profile_names())}
+    schema["properties"]["profile"]["anyOf"] = [known, {"pattern": r"\.toml$"}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
 def _check_raw(data: dict[str, Any]) -> list[Finding]:
     """Check the limits of a file that is not good enough to become a Treatment."""
-    name = data.get("profile")
-    if name not in profile_names():
+    try:
+        limits = _find_profile(str(data.get("profile"))).limits
+    except FindingsError:
         return []
-    return limit_findings(data, load_profile(str(name)).limits)
+    return limit_findings(data, limits)
 
 
 def _number(data: dict[str, Any], path: KeyPath) -> float | None:

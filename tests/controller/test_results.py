@@ -18,6 +18,7 @@ from cryoctl.summary import Summary
 from tests.support.recordings import record_treatment
 
 CYCLE: dict[str, Any] = {
+    "placement": 1,
     "index": 1,
     "verdict": "NOT_EFFECTIVE",
     "reason": "the set-point was not reached",

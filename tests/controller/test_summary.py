@@ -19,8 +19,8 @@ from cryoctl.summary import (
     Truth,
     cycle_summary,
     exit_code,
+    nerve_truth,
     not_provided_summary,
-    run_truth,
     summary_schema,
     trip_summary,
 )
@@ -97,7 +97,6 @@ def summarised(bench: Bench, **changes: Any) -> Summary:
         "cycles_planned": controller.treatment.cycles.count,
         "thaw_timeout_s": controller.treatment.thaw.timeout_s,
         "cycles": [cycle_summary(cycle, TRUTH) for cycle in controller.cycles],
-        "truth": run_truth(TRUTH),
         "trips": [trip_summary(trip) for trip in controller.trips],
         "alarms": controller.alarms,
         "faults": [],
@@ -239,11 +238,10 @@ def test_a_cycle_without_verdict_failed_and_a_device_without_truth_has_none() ->
 
 
 def test_the_nerve_at_the_end_is_told_in_words_with_where_they_come_from() -> None:
-    told = run_truth(TRUTH)
+    told = nerve_truth(TRUTH)
 
     assert told is not None
-    assert told.nerve is not None
-    nerve = told.nerve.model_dump()
+    nerve = told.model_dump()
     source = nerve.pop("source")
     assert nerve == {
         "injury": "axonotmesis",
@@ -259,14 +257,13 @@ def test_the_nerve_at_the_end_is_told_in_words_with_where_they_come_from() -> No
 
 
 def test_what_nobody_knows_of_a_nerve_is_null() -> None:
-    spared = run_truth(TRUTH._replace(nerve_covered_mm=0.0, nerve_outcome=2, nerve_injury=0))
+    spared = nerve_truth(TRUTH._replace(nerve_covered_mm=0.0, nerve_outcome=2, nerve_injury=0))
 
     assert spared is not None
-    assert spared.nerve is not None
-    assert (spared.nerve.outcome, spared.nerve.injury) == ("misplaced", "none")
-    assert (spared.nerve.regrowth_days_low, spared.nerve.regrowth_days_high) == (None, None)
-    assert run_truth(None) is None
-    without = run_truth(TRUTH._replace(nerve_min_temp_c=None, nerve_outcome=0))
+    assert (spared.outcome, spared.injury) == ("misplaced", "none")
+    assert (spared.regrowth_days_low, spared.regrowth_days_high) == (None, None)
+    assert nerve_truth(None) is None
+    without = nerve_truth(TRUTH._replace(nerve_min_temp_c=None, nerve_outcome=0))
     assert without is not None
     assert without.nerve is None
 

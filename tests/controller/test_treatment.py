@@ -142,7 +142,8 @@ def test_all_mistakes_are_reported_at_once_limits_included() -> None:
 def test_an_unknown_profile_is_named_with_those_there_are() -> None:
     assert message(with_line("n2o-20g", "n2o-20")) == (
         "t.toml:3: profile: unknown profile 'n2o-20' "
-        "(known: co2-20g, n2o-20g, n2o-27gx3; did you mean 'n2o-20g'?)\n    profile = \"n2o-20\""
+        "(known: co2-20g, co2-double-18g, gel-bench-17g, n2o-20g, n2o-27gx3, n2o-console-2mm, "
+        "template; did you mean 'n2o-20g'?)\n    profile = \"n2o-20\""
     )
 
 
@@ -339,5 +340,8 @@ def test_the_json_schema_names_keys_units_and_profiles() -> None:
 
     assert schema["required"] == ["schema", "profile", "cycles"]
     assert schema["additionalProperties"] is False
-    assert schema["properties"]["profile"]["enum"] == list(profile_names())
+    assert schema["properties"]["profile"]["anyOf"] == [
+        {"enum": list(profile_names())},
+        {"pattern": r"\.toml$"},
+    ]
     assert schema["$defs"]["Cycles"]["properties"]["setpoint_c"]["unit"] == "C"

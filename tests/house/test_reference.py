@@ -18,8 +18,9 @@ from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
 from cryoctl.records import Control
 from cryoctl.sample import Sample
+from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
-from cryoctl.treatment import Treatment
+from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
 from cryoctl_protocol.profile import Limits, profile_names
 from cryoctl_protocol.truth import TruthSample
@@ -109,7 +110,7 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
     assert f"```mermaid\n{to_mermaid()}```\n" in page("state-table")
 
 
-@pytest.mark.parametrize("kind", ["treatment", "scenario", "vendor"])
+@pytest.mark.parametrize("kind", ["treatment", "scenario", "session", "vendor"])
 def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     name = "vendor-table" if kind == "vendor" else f"{kind}-file"
     example = page(name).split("```toml\n")[1].split("```")[0]
@@ -117,6 +118,19 @@ def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     file_kinds()[kind].check(example, "example.toml")
 
     assert tomllib.loads(example) != {}
+
+
+def test_the_session_page_names_every_key() -> None:
+    assert first_cells(page("session-file"), "| key |") == [
+        *(f.alias or name for name, f in SessionTable.model_fields.items() if name != "placement"),
+        *(f"placement.{name}" for name in PlacementTable.model_fields),
+    ]
+
+
+def test_the_built_in_treatments_beside_those_of_profiles_are_all_told() -> None:
+    told = first_cells(page("treatment-file"), "| treatment | probe |")
+
+    assert set(told) == set(shipped_treatments()) - set(profile_names())
 
 
 def test_the_vendor_page_names_every_key() -> None:
@@ -161,7 +175,7 @@ def test_connect_differs_from_run_as_the_page_says_and_so_does_nothing_in_aio() 
     run = inspect.signature(cryoctl.run).parameters
     connect = inspect.signature(cryoctl.connect).parameters
 
-    assert set(run) - set(connect) == {"arm_and_start"}
+    assert set(run) - set(connect) == {"arm_and_start", "session"}
     assert [name for name in connect if connect[name].default != run[name].default] == [
         "device",
         "speed",

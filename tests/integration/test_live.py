@@ -253,3 +253,34 @@ def test_a_session_that_is_over_answers_every_step_with_what_ended_it() -> None:
     with pytest.raises(cryoctl.ProbeError, match="the session is over"):
         probe.begin()
     assert probe.close().verdict is cryoctl.Verdict.ABORTED
+
+
+def test_the_summary_of_a_session_has_all_its_treatments_and_the_worst_verdict() -> None:
+    with connect() as probe:
+        freezing(probe).stop()
+        probe.wait()
+        probe.acknowledge()
+        freezing(probe).wait()
+        result = probe.close()
+
+    assert result.summary is not None
+    verdicts = [placement.verdict for placement in result.summary.placements]
+    assert verdicts == [cryoctl.Verdict.ABORTED, cryoctl.Verdict.PASS]
+    assert [cycle.placement for cycle in result.cycles] == [1, 2]
+    assert (result.verdict, result.exit_code) == (cryoctl.Verdict.ABORTED, 130)
+    assert result.replay().answer == "IDENTICAL"
+
+
+def test_a_new_cartridge_lets_a_session_go_on() -> None:
+    with connect(cartridge_g=0.1) as probe:
+        probe.change_cartridge()
+        probe.begin()
+
+        with pytest.raises(cryoctl.ProbeError, match="not changed in READY"):
+            probe.change_cartridge()
+
+        assert probe.blockers == []
+        result = probe.close()
+
+    assert result.summary is not None
+    assert result.summary.cartridge_changes == 1

@@ -7,8 +7,11 @@ import pytest
 from cryoctl_protocol.codes import DeviceState, EventCode, HostMode, Op, Result, ThawMode, Trip
 from cryoctl_protocol.host_session import Phase
 from cryoctl_protocol.messages import Event, Hello
-from cryoctl_protocol.peer import FaultPort, SyncPeer
+from cryoctl_protocol.peer import AddressError, DeviceUrl, FaultPort, Hands, SyncPeer
 from cryoctl_protocol.truth import TruthSample, TruthSource
+from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.link import open_link
+from cryoctl_simulator.scenario import load_scenario, shipped_scenarios
 from tests.simulator.driver import Driver, open_device
 
 
@@ -206,3 +209,46 @@ def test_events_of_a_whole_cycle_come_in_order() -> None:
     assert states == ["LEAK_TEST", "IDLE", "ARMED", "STARTED", "FREEZE", "THAW", "IDLE"]
     numbers = [e.number for e in events]
     assert numbers == list(range(numbers[0], numbers[0] + len(events)))
+
+
+def hands_and_device(address: str) -> tuple[Hands, SimulatedDevice]:
+    opened = open_link(DeviceUrl.parse(address))
+    assert opened.hands is not None
+    assert isinstance(opened.peer, SimulatedDevice)
+    return opened.hands, opened.peer
+
+
+def test_a_new_cartridge_is_full_and_as_warm_as_the_room() -> None:
+    hands, device = hands_and_device("sim:?scenario=low-gas")
+    before_g = device.plant.liquid_g
+    device.plant.cartridge_temp_c = 5.0
+
+    hands.change_cartridge()
+
+    assert before_g < 4.0
+    assert device.plant.cartridge.mass_g == pytest.approx(15.96, abs=0.01)
+    assert device.plant.cartridge_temp_c == 22.0
+    assert device.plant.cartridge.pressure_bar == pytest.approx(52.9, abs=0.5)
+
+
+def test_a_needle_put_elsewhere_lies_in_fresh_tissue_and_keeps_its_cartridge() -> None:
+    driver = Driver("sim:?seed=3")
+    device = driver.device
+    driver.start(cycles=1)
+    driver.freeze(-60.0, 30)
+    driver.run_s(29)
+    frozen_mm, mass_g = device.plant.ice_radius_mm, device.plant.cartridge.mass_g
+
+    device.place(load_scenario(shipped_scenarios()["gel-bench"], "gel-bench.toml"))
+
+    assert frozen_mm > 2.0
+    assert device.plant.ice_radius_mm == 0.0
+    assert device.plant.tissue.temp_c == 22.0
+    assert device.plant.cartridge.mass_g == mass_g
+
+
+def test_a_scenario_that_is_not_there_is_refused_when_it_is_put_up() -> None:
+    hands, _ = hands_and_device("sim:")
+
+    with pytest.raises(AddressError, match="scenario 'nowhere'"):
+        hands.place("nowhere")

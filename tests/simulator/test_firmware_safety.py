@@ -641,3 +641,18 @@ def test_the_firmware_computes_in_integers() -> None:
     s = bench.firmware.state
     fields = (name for name in s.__slots__ if name != "outputs")
     assert {type(getattr(s, name)) for name in fields} <= {int, bool}
+
+
+@pytest.mark.requirement("SR-09")
+def test_firmware_is_built_for_longer_freezes_only_with_a_research_profile() -> None:
+    control = ControlTable.model_validate(control_table("n2o-20g"))
+    profile, bench = load_profile("n2o-20g"), load_profile("gel-bench-17g")
+    # Past the checks of the file, as by a program that makes its own.
+    long = profile.model_copy(
+        update={"limits": profile.limits.model_copy(update={"freeze_s_max": 180.001})}
+    )
+
+    with pytest.raises(ValueError, match=r"freezes of 180001 ms, allowed: 180000 ms \(SR-09\)"):
+        FirmwareConfig.from_profile(long, control)
+    assert FirmwareConfig.from_profile(profile, control).research is False
+    assert FirmwareConfig.from_profile(bench, control).research is True

@@ -30,7 +30,7 @@ def test_every_built_in_profile_opens(profile: str) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("sim:n2o-20gg", "unknown profile 'n2o-20gg' (known: co2-20g, n2o-20g, n2o-27gx3"),
+        ("sim:n2o-20gg", "unknown profile 'n2o-20gg' (known: co2-20g, co2-double-18g"),
         ("sim:?sed=1", "unknown parameter 'sed' (allowed: seed, scenario, fault; did you mean"),
         ("sim:?seed=x", "seed 'x' is no whole number (0 to 4294967295)"),
         ("sim:?seed=-1", "seed '-1' is no whole number"),

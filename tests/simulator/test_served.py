@@ -14,7 +14,7 @@ import pytest
 
 from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.messages import ID_OF, Hello
-from cryoctl_protocol.peer import DeviceUrl
+from cryoctl_protocol.peer import AddressError, DeviceUrl
 from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.link import open_link
 from cryoctl_simulator.served.endpoints import Endpoint, TcpEndpoint
@@ -25,8 +25,8 @@ from cryoctl_simulator.served.server import ProbeServer
 pytestmark = pytest.mark.real_time
 
 
-def a_probe() -> SimulatedDevice:
-    peer = open_link(DeviceUrl.parse("sim:n2o-20g")).peer
+def a_probe(profile: str = "n2o-20g") -> SimulatedDevice:
+    peer = open_link(DeviceUrl.parse(f"sim:{profile}")).peer
     assert isinstance(peer, SimulatedDevice)
     return peer
 
@@ -195,6 +195,12 @@ def test_a_served_probe_greets_whoever_opens_it(pty_end: PtyEndpoint) -> None:
     assert hellos(read(port)) >= 1
     assert server.now_s == pytest.approx(1.2)
     os.close(port)
+
+
+@pytest.mark.requirement("SR-09")
+def test_a_research_probe_is_served_at_no_port(tcp_end: TcpEndpoint) -> None:
+    with pytest.raises(AddressError, match="a research profile is served at no port"):
+        ProbeServer(a_probe("gel-bench-17g"), tcp_end, baud=None)
 
 
 def test_nothing_waits_for_the_next_program_from_before_it_came(pty_end: PtyEndpoint) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cryoctl.core import Controller, Settings
@@ -43,6 +43,7 @@ class Bench:
 
     Args:
         operator: Without one, the test asks for every step.
+        later: What to do at later placements.
         options: Settings of the controller.
     """
 
@@ -51,6 +52,7 @@ class Bench:
         treatment: Treatment | None = None,
         device: ScriptedDevice | None = None,
         operator: Operator | None = None,
+        later: Sequence[Treatment] = (),
         **options: Any,
     ) -> None:
         self.device = a_device() if device is None else device
@@ -61,6 +63,7 @@ class Bench:
             n2o_profile(),
             settings(**options),
             self.sink,
+            later,
         )
         self.shell = LockStep(
             self.controller, self.device, NoOperator() if operator is None else operator

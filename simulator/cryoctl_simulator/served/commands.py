@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cryoctl_simulator.served.endpoints import Endpoint
 
 PORT_MAX: Final = 0xFFFF
+PROFILE: Final = "n2o-20g"
 
 
 class HostPort(click.ParamType[tuple[str, int]]):
@@ -37,7 +38,9 @@ class HostPort(click.ParamType[tuple[str, int]]):
 @click.option("--pty", is_flag=True, help="Serve as a serial port (not on Windows).")
 @click.option("--tcp", type=HostPort(), help="Serve at HOST:PORT; port 0 takes a free one.")
 @click.option("--link", type=click.Path(path_type=Path), help="A path that leads to the pty.")
-@click.option("--profile", default="n2o-20g", show_default=True, help="Of the probe.")
+@click.option(
+    "--profile", default=PROFILE, show_default=True, help="Of the probe: a name or a file."
+)
 @click.option("--scenario", metavar="FILE", help="Tissue, room and cartridge.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
 @click.option("--fault", "faults", multiple=True, metavar="ID@WHEN", help="Fault to simulate.")
@@ -106,7 +109,8 @@ def sim(
         click.echo(f"at         {endpoint.address}")
         if back_door is not None:
             click.echo(f"faults at  {back_door.address}")
-        click.echo(f"next:\n  cryoctl run --arm-and-start --device {endpoint.address}")
+        other = "" if profile == PROFILE else f" --profile {profile}"
+        click.echo(f"next:\n  cryoctl run{other} --arm-and-start --device {endpoint.address}")
         server.run(_until_signal(stack))
         click.echo(
             f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import IO, Final
 
+from cryoctl_protocol.peer import AddressError
 from cryoctl_simulator.device import TICKS_PER_S, SimulatedDevice
 from cryoctl_simulator.served.endpoints import Endpoint
 from cryoctl_simulator.served.fault_port import FaultServer
@@ -29,6 +30,10 @@ class ProbeServer:
         log: Takes a line for every tick that sent something: time of the probe and the machine's
             monotonic clock in s, bytes in hex.
 
+    Raises:
+        AddressError: A research probe. Behind a port nobody can tell a simulated probe from a real
+            one, and a research profile is to run on no real one.
+
     Attributes:
         lost_ticks: Ticks that the machine was too busy for.
         overrun_bytes: Bytes for the probe that came during lost ticks, and went with them.
@@ -44,6 +49,11 @@ class ProbeServer:
         faults: FaultServer | None = None,
         log: IO[str] | None = None,
     ) -> None:
+        if device.research:
+            raise AddressError(
+                "a research profile is served at no port: its limits are beyond what a probe may "
+                "do; run it in process, as with cryoctl run --device sim:PROFILE"
+            )
         self.lost_ticks = 0
         self.overrun_bytes = 0
         self._device = device
