@@ -201,19 +201,19 @@ def test_the_nerve_is_shown_as_an_estimate_with_its_source(run: Recording) -> No
         "source": "estimate of the simulator <rats>",
     }
 
-    shown = words(render_report(run, {**SUMMARY, "truth": {"nerve": nerve}}))
+    shown = words(render_report(run, {**SUMMARY, "placements": [{"index": 1, "nerve": nerve}]}))
 
     assert (
-        "Nerve at the end (truth, simulator only; an estimate) Outcome zone too small "
+        "Nerve at the end (truth, simulator only; an estimate) Placement 1 Outcome zone too small "
         "Injury axonotmesis Coldest −27.3 °C At −20 °C or colder 131 s "
         "Stretch at −20 °C or colder 3.0 mm Stretch of axonotmesis 2.5 mm "
         "Regrowth to the end organ 50 to 100 days Source estimate of the simulator <rats>" in shown
     )
 
 
-@pytest.mark.parametrize("truth", [None, {"nerve": None}, {}, "broken"])
-def test_without_a_nerve_nothing_is_said_of_it(run: Recording, truth: Any) -> None:
-    assert "Nerve at the end" not in render_report(run, {**SUMMARY, "truth": truth})
+@pytest.mark.parametrize("placement", [None, {"nerve": None}, {}, "broken"])
+def test_without_a_nerve_nothing_is_said_of_it(run: Recording, placement: Any) -> None:
+    assert "Nerve at the end" not in render_report(run, {**SUMMARY, "placements": [placement]})
 
 
 def test_a_trip_shows_value_limit_and_time_to_safe(run: Recording) -> None:

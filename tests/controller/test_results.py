@@ -62,7 +62,6 @@ SUMMARY: dict[str, Any] = {
     "cycles_planned": 3,
     "thaw_timeout_s": 300.0,
     "cycles": [CYCLE],
-    "truth": None,
     "trips": [TRIP],
     "alarms": ["TIP_FLOOR"],
     "faults": [FAULT],
