@@ -20,7 +20,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench generated picture lock clean help
+.PHONY: run test assure check format bench validate generated picture lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -46,6 +46,9 @@ format: $(DEV_STAMP) ## rewrite the code in the project's layout
 
 bench: $(DEV_STAMP) ## speed, time over real ports, processor, memory; 2 min, BENCH_MINUTES=10 for more
 	@BENCH_MINUTES=$(or $(BENCH_MINUTES),1) $(BIN)/python -m cryoctl_hil.bench $(ARGS)
+
+validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
+	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
 
 generated: $(DEV_STAMP) ## tables of SPEC.md, C header and golden vectors, from the declaration
 	@$(BIN)/python -m cryoctl_protocol.generate

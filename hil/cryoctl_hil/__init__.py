@@ -1,1 +1,1 @@
-"""The only place where controller and simulator meet: benchmarks, later rigs for hardware."""
+"""The only place where controller and simulator meet: benchmarks, validation, later rigs."""

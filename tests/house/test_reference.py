@@ -147,7 +147,12 @@ def test_the_vendor_page_names_every_key() -> None:
 
 @pytest.mark.parametrize(
     ("command", "header"),
-    [("run", "| option |"), ("sim", "| option of sim |"), ("export", "| option of export |")],
+    [
+        ("run", "| option |"),
+        ("sim", "| option of sim |"),
+        ("export", "| option of export |"),
+        ("validate", "| option of validate |"),
+    ],
 )
 def test_every_option_is_explained(
     command: str, header: str, capsys: pytest.CaptureFixture[str]

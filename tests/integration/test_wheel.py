@@ -143,7 +143,7 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-OF_EXTRAS = {"pandas", "pyarrow"}
+OF_EXTRAS = {"pandas", "pyarrow", "scipy"}
 """Imported where they are used, after a look whether they are there."""
 
 

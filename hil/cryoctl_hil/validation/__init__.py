@@ -1,0 +1,1 @@
+"""Verification and validation of the simulator: `cryoctl validate`."""

@@ -1,0 +1,119 @@
+"""What a case finds: rows to judge, and curves to look at. Plain data, so that it can travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryoctl_simulator.tissue_properties import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure beside its reference.
+
+    Attributes:
+        quantity: What is compared, with its unit.
+        reference: The figure to meet.
+        ours: What the model gives; None where it says nothing, which is never ok.
+        tolerance: Largest error, in the unit of the quantity; None for what is shown, not judged.
+        in_percent: People read error and tolerance as shares of the reference.
+        must_differ: A negative control: ok if the error is larger than ``tolerance``.
+        source: Of the reference; empty for the case's own.
+        case: Name of the case.
+    """
+
+    quantity: str
+    reference: float
+    ours: float | None
+    tolerance: float | None = None
+    in_percent: bool = False
+    must_differ: bool = False
+    source: str = ""
+    case: str = ""
+
+    @property
+    def error(self) -> float | None:
+        """Ours less the reference."""
+        return None if self.ours is None else self.ours - self.reference
+
+    @property
+    def ok(self) -> bool | None:
+        """Whether the row is as it has to be; None where it is not judged."""
+        if self.tolerance is None:
+            return None
+        if self.error is None:
+            return False
+        if self.must_differ:
+            return abs(self.error) > self.tolerance
+        return abs(self.error) <= self.tolerance
+
+    def as_object(self) -> dict[str, Any]:
+        """Return the row as ``--json`` prints it."""
+        return {
+            "case": self.case,
+            "quantity": self.quantity,
+            "reference": self.reference,
+            "ours": self.ours,
+            "error": self.error,
+            "tolerance": self.tolerance,
+            "ok": self.ok,
+            "source": self.source,
+        }
+
+
+def within_percent(quantity: str, reference: float, ours: float | None, percent: float) -> Row:
+    """Return a row whose error may be a share of the reference."""
+    return Row(quantity, reference, ours, abs(reference) * percent / 100.0, in_percent=True)
+
+
+def within(quantity: str, reference: float, ours: float, tolerance: float) -> Row:
+    """Return a row whose error may be ``tolerance``, in the quantity's unit."""
+    return Row(quantity, reference, ours, tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A line of a plot, or points where ``dots`` is set; `."""
+
+    label: str
+    x: Array
+    y: Array
+    colour: str
+    dashes: str = ""
+    dots: bool = False
+    bar: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A picture of a case and what there is to say about it."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    note: str
+    logarithmic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Isotherms:
+    """Lines of equal temperature around a needle in the middle plane through its axis."""
+
+    title: str
+    radial_mm: Array
+    axial_mm: Array
+    temps_c: Array
+    levels_c: tuple[float, ...]
+    needle_od_mm: float
+    active_length_mm: float
+    note: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What one case found."""
+
+    rows: list[Row] = field(default_factory=list)
+    plots: list[Plot | Isotherms] = field(default_factory=list)
