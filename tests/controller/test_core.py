@@ -86,7 +86,7 @@ def test_a_treatment_sends_exactly_its_commands() -> None:
     bench.run_to_the_end()
 
     # op, mode, cycles, treatment, set-point in m°C, duration in ms, energy in mJ
-    freeze = (Op.FREEZE, ThawMode.PASSIVE, 0, 0, -60_000, 32_000, 0)  # 20 s + 10 s + 2 s
+    freeze = (Op.FREEZE, ThawMode.PASSIVE, 0, 0, -60_000, 37_000, 0)  # 25 s + 10 s + 2 s
     thaw = (Op.THAW, ThawMode.ACTIVE, 0, 0, 0, 0, 5_000)
     sent = [command[2:9] for _, command in bench.sink.sent_commands()]
     assert sent == [
@@ -158,7 +158,7 @@ def test_the_event_log_tells_what_was_commanded_and_how_each_cycle_ended() -> No
         "op": "FREEZE",
         "counter": 6,
         "setpoint_c": -60.0,
-        "duration_s": 32.0,
+        "duration_s": 37.0,
     }
     (cycle,) = bench.sink.of_kind("cycle")
     assert cycle.data == {

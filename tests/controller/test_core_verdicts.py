@@ -33,9 +33,9 @@ def test_a_tip_that_does_not_hold_the_band_is_not_effective(
 
 @pytest.mark.requirement("SR-13")
 @pytest.mark.parametrize(
-    ("after_s", "verdict"), [(19.6, Verdict.PASS), (19.9, Verdict.NOT_EFFECTIVE)]
+    ("after_s", "verdict"), [(24.6, Verdict.PASS), (24.9, Verdict.NOT_EFFECTIVE)]
 )
-def test_the_band_must_be_reached_within_20_s(after_s: float, verdict: Verdict) -> None:
+def test_the_band_must_be_reached_within_25_s(after_s: float, verdict: Verdict) -> None:
     bench = automatic_bench(a_treatment(count=1))
     bench.device.coldest_c = -50.0
     bench.run_to(Phase.COOLING)
@@ -46,12 +46,12 @@ def test_the_band_must_be_reached_within_20_s(after_s: float, verdict: Verdict) 
     (cycle,) = bench.controller.cycles
     assert bench.controller.verdict is verdict
     if verdict is Verdict.PASS:
-        assert cycle.time_to_setpoint_s == pytest.approx(19.85, abs=0.1)
+        assert cycle.time_to_setpoint_s == pytest.approx(24.85, abs=0.1)
     else:
         assert cycle.reason == "set-point band not reached in time"
         assert (cycle.time_to_setpoint_s, cycle.hold_s) == (None, 0.0)
         assert cycle.freeze_ended_s is not None
-        assert cycle.freeze_ended_s - cycle.began_s == pytest.approx(20.0, abs=0.03)
+        assert cycle.freeze_ended_s - cycle.began_s == pytest.approx(25.0, abs=0.03)
 
 
 @pytest.mark.requirement("SR-13")

@@ -20,7 +20,7 @@ CYCLE: dict[str, Any] = {
     "verdict": "PASS",
     "reason": "",
     "setpoint_c": -60.0,
-    "time_to_setpoint_s": 20.0,
+    "time_to_setpoint_s": 25.0,
     "tip_min_c": -61.25,
     "hold_s": 60.0,
     "hold_in_band_fraction": 0.9,
@@ -157,7 +157,7 @@ def test_identity_says_what_was_run(run: Recording) -> None:
 
 def test_a_cycle_at_its_limits_is_within_and_one_beyond_is_outside(run: Recording) -> None:
     beyond = {
-        "time_to_setpoint_s": 20.1,
+        "time_to_setpoint_s": 25.1,
         "tip_min_c": -85.0,
         "hold_in_band_fraction": 0.899,
         "thaw_s": 300.1,
@@ -166,10 +166,10 @@ def test_a_cycle_at_its_limits_is_within_and_one_beyond_is_outside(run: Recordin
     at_limit = words(render_report(run, SUMMARY))
     past = words(render_report(run, {**SUMMARY, "cycles": [{**CYCLE, **beyond}]}))
 
-    assert "Limit ≤ 20 s ≥ 90% > −85 °C ≤ 300 s" in at_limit
-    assert "1 PASS −60.0 °C 20.0 s ✓ 60.0 s 90.0% ✓ −61.2 °C ✓ 24.0 s ✓ 1.51 g" in at_limit
+    assert "Limit ≤ 25 s ≥ 90% > −85 °C ≤ 300 s" in at_limit
+    assert "1 PASS −60.0 °C 25.0 s ✓ 60.0 s 90.0% ✓ −61.2 °C ✓ 24.0 s ✓ 1.51 g" in at_limit
     assert (
-        "1 PASS −60.0 °C 20.1 s ✗ outside 60.0 s 89.9% ✗ outside −85.0 °C ✗ outside "
+        "1 PASS −60.0 °C 25.1 s ✗ outside 60.0 s 89.9% ✗ outside −85.0 °C ✗ outside "
         "300.1 s ✗ outside 1.51 g" in past
     )
 
@@ -256,7 +256,7 @@ def test_an_unknown_profile_judges_nothing(run: Recording) -> None:
     shown = words(render_report(other, SUMMARY))
 
     assert "Limit – ≥ 90% – ≤ 300 s" in shown
-    assert "20.0 s 60.0 s 90.0% ✓ −61.2 °C 24.0 s" in shown
+    assert "25.0 s 60.0 s 90.0% ✓ −61.2 °C 24.0 s" in shown
 
 
 def test_every_text_from_outside_is_escaped(run: Recording) -> None:

@@ -43,7 +43,7 @@ def nerve_of(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, Any
     assert invoke(["run", "--json", "--out", "here", *options]) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary == json.loads(Path("here/summary.json").read_text())
-    found: dict[str, Any] = summary["truth"]["nerve"]
+    found: dict[str, Any] = summary["placements"][0]["nerve"]
     return found
 
 
@@ -88,7 +88,7 @@ def test_people_are_told_as_well_and_what_it_is_worth(capsys: pytest.CaptureFixt
 def test_a_run_in_air_says_nothing_of_a_nerve(capsys: pytest.CaptureFixture[str]) -> None:
     invoke(["run", "--json", "--scenario", "air-check", "--cycles", "1", "--out", "here"])
 
-    assert json.loads(capsys.readouterr().out)["truth"] == {"nerve": None}
+    assert json.loads(capsys.readouterr().out)["placements"][0]["nerve"] is None
     assert "Nerve at the end" not in Path("here/report.html").read_text()
 
 
