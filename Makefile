@@ -20,7 +20,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated picture lock clean help
+.PHONY: run test assure check format bench validate generated picture dose lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -28,8 +28,9 @@ run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no har
 test: $(DEV_STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 TRIALS=100 scale it
-	@KILLS=$(or $(KILLS),50) TRIALS=$(or $(TRIALS),100) $(BIN)/python -m pytest -s -m assure $(ARGS)
+assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 TRIALS=100 PATIENTS=200 scale it
+	@KILLS=$(or $(KILLS),50) TRIALS=$(or $(TRIALS),100) PATIENTS=$(or $(PATIENTS),200) \
+		$(BIN)/python -m pytest -s -m assure $(ARGS)
 
 check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, generated files
 	$(BIN)/ruff check
@@ -52,6 +53,9 @@ validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 
 
 generated: $(DEV_STAMP) ## tables of SPEC.md, C header and golden vectors, from the declaration
 	@$(BIN)/python -m cryoctl_protocol.generate
+
+dose: $(DEV_STAMP) ## holds by time and by dose in 200 simulated patients, and their picture; 6 min, PATIENTS=20 for fewer
+	@PATIENTS=$(or $(PATIENTS),200) $(BIN)/python -m cryoctl_hil.dose_study docs/images/dose.svg
 
 picture: $(DEV_STAMP) ## the picture of a cycle in README.md
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \

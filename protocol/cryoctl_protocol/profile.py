@@ -135,6 +135,20 @@ class ResearchLimits(Limits):
     thaw_s_max: float = quantity(unit="s", gt=0.0, le=_RESEARCH_THAW_CAP_S, doc="Longest thaw.")
 
 
+class Cooling(BaseModel):
+    """How gas cools the tip, by the probe's maker: what an estimate of the heat drawn rests on."""
+
+    model_config = _FILE
+
+    boiling_w_k: float = quantity(
+        unit="W/K", gt=0.0, le=10.0, doc="From the tips of all needles to boiling gas."
+    )
+    capacity_j_k: float = quantity(unit="J/K", gt=0.0, le=10.0, doc="Of the tips of all needles.")
+    wetting_s: float = quantity(
+        unit="s", gt=0.0, le=20.0, doc="Valve open until liquid arrives, as a time constant."
+    )
+
+
 class Profile(BaseModel):
     """A probe and its limits; the simulator's ``[plant]`` is no part of it."""
 
@@ -142,6 +156,7 @@ class Profile(BaseModel):
 
     probe: ProbeIdentity
     limits: Limits
+    cooling: Cooling | None = None
 
     @model_validator(mode="after")
     def _lifts_nothing_unsaid(self) -> Self:
@@ -153,9 +168,9 @@ class Profile(BaseModel):
     def hash32(self) -> int:
         """First four bytes, little-endian, of SHA-256 over the canonical JSON of both tables.
 
-        ``research`` is in it where it is true.
+        ``research`` is in it where it is true; ``[cooling]`` is not: an estimate is no limit.
         """
-        data = self.model_dump(mode="json", exclude_defaults=True)
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"cooling"})
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -164,9 +179,11 @@ class Profile(BaseModel):
         """Return the profile that ``model_dump_json`` wrote; raises ValueError or KeyError."""
         data = json.loads(text)
         kind = ResearchLimits if data["probe"].get("research") else Limits
+        cooling = data.get("cooling")
         return cls(
             probe=ProbeIdentity.model_validate(data["probe"]),
             limits=kind.model_validate(data["limits"]),
+            cooling=None if cooling is None else Cooling.model_validate(cooling),
         )
 
 
@@ -287,5 +304,5 @@ def parse_profile(text: str, source: str) -> ProbeFile:
     probe = document.data.get("probe")
     is_research = isinstance(probe, dict) and probe.get("research") is True
     file = validate(document, _ResearchFile if is_research else _ProfileFile)
-    profile = Profile(probe=file.probe, limits=file.limits)
+    profile = Profile(probe=file.probe, limits=file.limits, cooling=file.cooling)
     return ProbeFile(document, profile, file.plant, file.control)

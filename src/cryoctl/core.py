@@ -20,6 +20,7 @@ from cryoctl.cycles import CycleRecord, Verdict
 from cryoctl.interlocks import Interlocks, TripNotice, command_failed
 from cryoctl.journal import Journal
 from cryoctl.measures import Measures
+from cryoctl.observer import Observer
 from cryoctl.operator_requests import Request
 from cryoctl.permits import Refusal
 from cryoctl.placements import PlacementRecord, worst
@@ -151,6 +152,7 @@ class Controller:
         self.journal = Journal(sink)
         self.desk = CommandDesk(self.session, self.journal, profile.hash32, settings.bench_waiver)
         self.measures = Measures(profile.limits)
+        self.observer = Observer(profile)
         self.safing = Safing()
         self.state = CycleState(Phase.DISCONNECTED, 0.0, 0)
         self.cycles: list[CycleRecord] = []
@@ -448,6 +450,11 @@ class Controller:
             phase=self.state.phase,
             cycle=self.cycles[-1] if self.cycles else None,
         )
+        memory = self.interlocks.memory
+        if self.observer.take(sample, memory.filtered_tip_c, now_s):
+            assert self.observer.estimate is not None
+            self._sink.estimate(self.observer.estimate, now_s)
+        memory.residual_c = self.observer.residual_c
         self._step(now_s)
         self._sink.sample(sample, now_s)
 
@@ -552,6 +559,7 @@ class Controller:
         self._placement_s, self._placement_from_g = now_s, self.gas_used_g
         self.cycles = []
         self.safing = Safing()
+        self.observer.forget()
         self.state = CycleState(self.phase, now_s, 0)
 
     def begun_placements(self) -> list[PlacementRecord]:
@@ -609,7 +617,7 @@ class Controller:
         self.safing.begin(notice, layer, self.phase, now_s)
         self._log_trip(notice, layer, now_s)
         if self.cycles and self.cycles[-1].freed_s is None:
-            self.cycles[-1].break_off(notice.trip, now_s)
+            self.cycles[-1].break_off(notice.trip, now_s, self.observer.estimate)
         self.desk.drop()
         self.session.abandon()
         self.stimulation.end(Result.ABORTED)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from cryoctl.records import IceEstimate
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 
 HOLD_FRACTION_MIN: Final = 0.90  # SR-13: share of the hold that must lie in the band.
@@ -29,6 +30,10 @@ class CycleRecord:
 
     Attributes:
         index: From 1.
+        hold_planned_s: The longest, where a dose may end it.
+        dose_mm: The -20 C radius to end the hold at; None where time alone ends it.
+        by_dose: The dose has ended the hold.
+        estimate: At the end of the freeze.
         in_band_s: Time within the set-point band during the hold.
         gas_used_g: From the flow sensor, over freeze and thaw.
         verdict: None while the cycle runs.
@@ -38,6 +43,9 @@ class CycleRecord:
     setpoint_c: float
     hold_planned_s: float
     began_s: float
+    dose_mm: float | None = None
+    by_dose: bool = False
+    estimate: IceEstimate | None = None
     reached_s: float | None = None
     freeze_ended_s: float | None = None
     freed_s: float | None = None
@@ -61,8 +69,9 @@ class CycleRecord:
 
     @property
     def hold_in_band_fraction(self) -> float:
-        """Share of the planned hold that lay in the band, at most 1."""
-        return min(1.0, self.in_band_s / self.hold_planned_s)
+        """Share of the hold in the band, at most 1; of the planned hold, if time ends it."""
+        hold_s = self.hold_s if self.by_dose else self.hold_planned_s
+        return min(1.0, self.in_band_s / hold_s) if hold_s > 0.0 else 0.0
 
     @property
     def thaw_s(self) -> float | None:
@@ -81,13 +90,32 @@ class CycleRecord:
             "gas_used_g": round(self.gas_used_g, 4),
         }
 
-    def break_off(self, trip: Trip, now_s: float) -> None:
-        """Give the verdict of a cycle that a trip ended."""
+    def hold_as_event(self) -> dict[str, Any]:
+        """Return what the event log keeps of the end of a hold that may end by dose."""
+        estimate = self.estimate
+        return {
+            "ended_by": "dose" if self.by_dose else "time limit",
+            "dose_radius_mm": self.dose_mm,
+            "radius_minus20_mm": None if estimate is None else round(estimate.radius_minus20_mm, 3),
+            "sigma_mm": None if estimate is None else round(estimate.sigma_mm, 3),
+        }
+
+    def break_off(self, trip: Trip, now_s: float, estimate: IceEstimate | None = None) -> None:
+        """Give the verdict of a cycle that a trip ended; ``estimate`` is that of now."""
         if self.freeze_ended_s is None:
             self.freeze_ended_s = now_s
+            self.estimate = estimate
         stopped = trip is Trip.OPERATOR_STOP
         self.verdict = Verdict.ABORTED if stopped else Verdict.SAFETY_TRIP
         self.reason = TRIP_RULES[trip].text
+
+    def _short_of_dose(self, dose_mm: float) -> str:
+        if self.estimate is None:
+            return f"dose of {dose_mm:g} mm not shown to be met: no estimate of the ice"
+        return (
+            f"dose of {dose_mm:g} mm not shown to be met: -20 °C radius estimated at "
+            f"{self.estimate.radius_minus20_mm:.2f} ±{self.estimate.sigma_mm:.2f} mm"
+        )
 
     def judge_freeze(self, *, valve: float) -> None:
         """Set the verdict that the freeze earned by SR-13; a trip later overrules it.
@@ -99,6 +127,10 @@ class CycleRecord:
             missed = "set-point band not reached in time"
         elif self.hold_in_band_fraction < HOLD_FRACTION_MIN:
             missed = "set-point band held for less than 90 % of the hold"
+        elif self.dose_mm is not None and not self.by_dose:
+            self.verdict = Verdict.NOT_EFFECTIVE
+            self.reason = self.reason or self._short_of_dose(self.dose_mm)
+            return
         else:
             self.verdict = Verdict.PASS
             self.reason = ""

@@ -50,6 +50,7 @@ def tables(recording: Recording) -> dict[str, Table]:
     found = {
         "telemetry": recording.telemetry,
         "control": _with_phase_names(recording),
+        "estimate": recording.estimate,
         "truth": recording.truth,
         **{_VENDOR + name: table for name, table in recording.vendor.items()},
         "events": _event_table(recording.events),

@@ -29,6 +29,8 @@ LEAK_FRACTION: Final = 0.05  # SR-08: of nominal flow.
 LEAK_S: Final = 1.0  # SR-08
 STILL_C: Final = 0.05  # SR-12: a real sensor's noise moves more.
 STILL_S: Final = 1.0  # SR-12
+RESIDUAL_C: Final = 8.0  # SR-12: heat drawn by the gas against a model of the ice.
+RESIDUAL_S: Final = 1.0  # SR-12
 COOLING_PROOF_S: Final = 3.0  # A probe falls tens of degrees in this time.
 COOLING_PROOF_C: Final = 5.0
 SKIN_COLD_S: Final = 0.5  # SR-17
@@ -80,6 +82,8 @@ class Memory:
     leak_s: float | None = None
     still_tip_c: float | None = None
     still_s: float = 0.0
+    residual_c: float | None = None
+    residual_s: float | None = None
     open_s: float | None = None
     open_tip_c: float = 0.0
     skin_cold_s: float | None = None
@@ -370,6 +374,28 @@ def frozen_reading(
     return TripNotice(Trip.TIP_FROZEN_READING, abs(tip_c - memory.still_tip_c), STILL_C, "°C")
 
 
+def unexplained_reading(
+    sample: Sample, memory: Memory, limits: Limits, now_s: float
+) -> TripNotice | None:
+    """SR-12: a tip that is not as cold as it reads, or colder, draws another heat."""
+    residual_c = memory.residual_c
+    if residual_c is None:
+        memory.residual_s = None
+        return None
+    if abs(residual_c) <= RESIDUAL_C:
+        memory.residual_s = None
+        return None
+    if memory.residual_s is None:
+        memory.residual_s = now_s
+    if now_s - memory.residual_s < RESIDUAL_S:
+        return None
+    if residual_c > 0.0:
+        detail = "warmer than the heat drawn explains"
+    else:
+        detail = "colder than the heat drawn explains, or the needle has left the tissue"
+    return TripNotice(Trip.TIP_SENSOR, residual_c, RESIDUAL_C, "°C", detail)
+
+
 def no_cooling(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
     """SR-12: a freeze that began warm must show in the tip within three seconds."""
     tip_c = memory.filtered_tip_c
@@ -449,6 +475,7 @@ _CHECKS: Final = (
     leak,
     skin_cold,
     frozen_reading,
+    unexplained_reading,
     no_cooling,
     flow_high,
     sensor_open,

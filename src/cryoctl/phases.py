@@ -14,6 +14,7 @@ from cryoctl.cycle_table import Phase, Trigger
 from cryoctl.cycles import HOLD_FRACTION_MIN, CycleRecord, Verdict
 from cryoctl.interlocks import TripNotice, command_failed
 from cryoctl.safing import shows_safe_state
+from cryoctl.treatment import HOLD_S_MIN
 from cryoctl_protocol.codes import DeviceState, Op, ThawMode, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 5.0
 START_WITHIN_S: Final = 10.0  # SR-26: ARM and START at most this far apart.
 RELEASE_SHOWN_S: Final = 1.0  # Time for people to see that the needle is free.
+DOSE_SIGMA_MAX_MM: Final = 0.15  # Two of them are the 0.3 mm that a dose may be off.
 HOLD_LOST_S: Final = 1.0  # Beyond the tolerance of SR-13, before a lost hold is given up.
 SILENT_SAFE_S: Final = 5.0  # A lost probe has made itself safe long before (SR-01).
 _FREEZE: Final = int(DeviceState.FREEZE)  # Plain: it is compared with at every sample.
@@ -81,11 +83,23 @@ def _hold(c: Controller, now_s: float, elapsed_s: float) -> None:
     tolerance_s = (1.0 - HOLD_FRACTION_MIN) * record.hold_planned_s + HOLD_LOST_S
     if elapsed_s >= record.hold_planned_s:
         end_freeze(c, Trigger.HELD, now_s)
+    elif _dose_is_met(c, record, elapsed_s):
+        record.by_dose = True
+        end_freeze(c, Trigger.HELD, now_s)
     elif _gas_is_low(c, now_s):
         end_freeze(c, Trigger.MISSED, now_s)
     elif elapsed_s - record.in_band_s > tolerance_s:
         # The verdict is settled: cooling on would use gas and freeze without effect.
         end_freeze(c, Trigger.MISSED, now_s)
+
+
+def _dose_is_met(c: Controller, record: CycleRecord, elapsed_s: float) -> bool:
+    """Return True if the estimate has come to the dose, and may be relied on for it."""
+    estimate = c.observer.estimate
+    if record.dose_mm is None or estimate is None or elapsed_s < HOLD_S_MIN:
+        return False
+    is_sure = estimate.sigma_mm <= DOSE_SIGMA_MAX_MM
+    return is_sure and estimate.radius_minus20_mm >= record.dose_mm
 
 
 def _freezing_tip_c(c: Controller, now_s: float, elapsed_s: float) -> float | None:
@@ -192,7 +206,11 @@ def begin_prewarm(c: Controller, now_s: float) -> None:
 def begin_freeze(c: Controller, trigger: Trigger, now_s: float) -> None:
     """Open a new cycle and have the probe freeze."""
     plan, limits = c.treatment.cycles, c.profile.limits
-    c.begin_cycle(CycleRecord(len(c.cycles) + 1, plan.setpoint_c, plan.hold_s, now_s))
+    c.begin_cycle(
+        CycleRecord(
+            len(c.cycles) + 1, plan.setpoint_c, plan.hold_s, now_s, dose_mm=plan.dose_radius_mm
+        )
+    )
     c.fire(trigger, now_s)
     longest_s = limits.reach_s_max + plan.hold_s + TIMER_MARGIN_S
     c.plan_command(
@@ -207,6 +225,9 @@ def end_freeze(c: Controller, trigger: Trigger, now_s: float) -> None:
     """Judge the freeze and have the probe thaw."""
     record = c.cycles[-1]
     record.freeze_ended_s = now_s
+    record.estimate = c.observer.estimate
+    if record.dose_mm is not None and trigger is Trigger.HELD:
+        c.journal.log("hold", now_s, **record.hold_as_event())
     record.judge_freeze(valve=0.0 if c.sample is None else c.sample.valve)
     if record.verdict is Verdict.NOT_EFFECTIVE:
         c.journal.alarm("NOT_EFFECTIVE", now_s, cycle=record.index, reason=record.reason)

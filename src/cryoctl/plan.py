@@ -147,8 +147,15 @@ def _limit_rows(plan: Plan) -> list[str]:
     freeze = f"{_seconds(limits.reach_s_max + cycles.hold_s)} of {_seconds(limits.freeze_s_max)}"
     gas = f"{plan.gas_cycle_g:.1f} g a cycle, {plan.gas_all_g:.1f} g in all"
     reserve = f"{plan.gas_with_reserve_g:.1f} g with reserve, {plan.gas_usable_g:.1f} g are usable"
+    dose_mm = cycles.dose_radius_mm
+    dose = (
+        []
+        if dose_mm is None
+        else [f"dose         hold ends at an estimated -20 C radius of {number_text(dose_mm)} mm"]
+    )
     return [
         f"set-point    {setpoint}",
+        *dose,
         f"trip margin  {number_text(plan.setpoint_margin_c)} C above {margin_sum} (SR-06)",
         f"one freeze   {freeze} at most (SR-09)",
         f"gas          {gas}",

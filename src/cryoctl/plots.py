@@ -30,6 +30,9 @@ from cryoctl_protocol.profile import Limits, Profile, ProfileError, load_profile
 from cryoctl_protocol.toml_text import FileError
 
 _TRUTH_TITLE: Final = "Ice in the tissue, mm: truth (simulator), unknown to the controller"
+_BOTH_TITLE: Final = f"{_TRUTH_TITLE}, and its estimate"
+_ESTIMATE_TITLE: Final = "Ice in the tissue, mm: the controller's estimate, never measured"
+_RADII: Final = ("ice_radius_mm", "radius_minus20_mm")
 _HEADING_HEIGHT: Final = 52.0
 _VENDOR_PANEL_HEIGHT: Final = 105.0
 _SMALL: Final = 10.0
@@ -196,19 +199,30 @@ def _panels(recording: Recording) -> list[Panel]:
         Panel("Supply pressure, bar absolute", supply),
         Panel("Exhaust flow, mg/s", flow, low=0.0),
     ]
-    truth = recording.truth
-    if truth and len(truth["now_s"]):
-        ice = Line("ice radius (truth)", truth["now_s"], truth["ice_radius_mm"], _VIOLET)
-        lethal = Line(
-            "\N{MINUS SIGN}20 °C radius (truth)",
-            truth["now_s"],
-            truth["radius_minus20_mm"],
-            _VIOLET,
-            width=1.3,
-            dashes="2 3",
-        )
-        panels.append(Panel(_TRUTH_TITLE, (ice, lethal), weight=1.2, low=0.0))
-    return panels
+    return [*panels, *_ice_panels(recording)]
+
+
+def _ice_panels(recording: Recording) -> list[Panel]:
+    """Return the panel of the ice, true and estimated; none where nothing is known of it."""
+    lines: list[Line] = []
+    truth, estimate = recording.truth, recording.estimate
+    lethal, dashed = "\N{MINUS SIGN}20 °C radius", "2 3"
+    has_truth = bool(truth) and len(truth["now_s"]) > 0
+    has_estimate = bool(estimate) and len(estimate["now_s"]) > 0
+    if has_truth:
+        at_s, ice_mm, lethal_mm = (truth[key] for key in ("now_s", *_RADII))
+        lines.append(Line("ice radius (truth)", at_s, ice_mm, _VIOLET))
+        lines.append(Line(f"{lethal} (truth)", at_s, lethal_mm, _VIOLET, dashes=dashed))
+    if has_estimate:
+        at_s, ice_mm, lethal_mm = (estimate[key] for key in ("now_s", *_RADII))
+        lines.append(Line("ice radius (estimate)", at_s, ice_mm, _TEAL, width=1.0))
+        lines.append(Line(f"{lethal} (estimate)", at_s, lethal_mm, _TEAL, dashes=dashed))
+    if not lines:
+        return []
+    title = _ESTIMATE_TITLE
+    if has_truth:
+        title = _BOTH_TITLE if has_estimate else _TRUTH_TITLE
+    return [Panel(title, tuple(lines), weight=1.2, low=0.0)]
 
 
 def _subtitle(recording: Recording) -> str:

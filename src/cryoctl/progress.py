@@ -124,6 +124,10 @@ class LiveProgress:
         if sample is not None and sample.tip_temp_c is not None:
             setpoint_c = controller.treatment.cycles.setpoint_c
             table.add_row("tip", f"{sample.tip_temp_c:6.1f} °C   set-point {setpoint_c:g} °C")
+        estimate = controller.observer.estimate
+        if estimate is not None:
+            radius = f"{estimate.radius_minus20_mm:6.2f} ±{estimate.sigma_mm:.2f} mm"
+            table.add_row("-20 °C", f"{radius}   radius, an estimate")
         table.add_row("", sparkline(list(self._tips_c)))
         for trip in controller.trips:
             table.add_row("!!!", Text(trip.notice.trip.name, style="bold red"))

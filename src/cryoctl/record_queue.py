@@ -8,7 +8,7 @@ from threading import Thread
 from typing import Any, Final
 
 from cryoctl.recorder import Recorder
-from cryoctl.records import Control, LogEvent
+from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.storage import Storage, not_kept
 from cryoctl_protocol.truth import TruthSample
@@ -71,6 +71,10 @@ class QueuedRecorder:
     def control(self, control: Control, now_s: float) -> None:
         """Record a control tick."""
         self._put(self._recorder.control, control, now_s)
+
+    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
+        """Record what the observer makes of the ice."""
+        self._put(self._recorder.estimate, estimate, now_s)
 
     def truth(self, sample: TruthSample, now_s: float) -> None:
         """Record plant truth."""

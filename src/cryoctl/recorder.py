@@ -15,7 +15,7 @@ from cryoctl import __version__
 from cryoctl.cycle_table import Phase
 from cryoctl.mcap_file import McapFile
 from cryoctl.record_layout import ENCAPSULATION, Layout
-from cryoctl.records import Control, LogEvent
+from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.storage import FINE, not_kept, with_room
 from cryoctl.vendor import VendorTable
@@ -24,6 +24,7 @@ from cryoctl_protocol.truth import TruthSample
 
 TELEMETRY: Final = "/telemetry"
 CONTROL: Final = "/control"
+ESTIMATE: Final = "/estimate"
 TRUTH: Final = "/truth"
 LINK_RX: Final = "/link/rx"
 LINK_TX: Final = "/link/tx"
@@ -59,6 +60,7 @@ _FAILURES: Final = (OSError, ValueError, struct.error)
 _Pack = Callable[..., bytes]
 _pack_sample: Final[_Pack] = Layout.of(Sample).struct.pack
 _pack_control: Final[_Pack] = Layout.of(Control).struct.pack
+_pack_estimate: Final[_Pack] = Layout.of(IceEstimate).struct.pack
 _pack_truth: Final[_Pack] = Layout.of(TruthSample).struct.pack
 
 
@@ -109,6 +111,7 @@ class Recorder:
         channel = self._channels.get
         self._telemetry = channel(TELEMETRY, 0)
         self._control = channel(CONTROL, 0)
+        self._estimate = channel(ESTIMATE, 0)
         self._truth = channel(TRUTH, 0)
         self._rx = channel(LINK_RX, 0)
         self._tx = channel(LINK_TX, 0)
@@ -129,6 +132,10 @@ class Recorder:
     def control(self, control: Control, now_s: float) -> None:
         """Record a control tick."""
         self._add_numbers(self._control, _pack_control, control, now_s)
+
+    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
+        """Record what the observer makes of the ice."""
+        self._add_numbers(self._estimate, _pack_estimate, estimate, now_s)
 
     def truth(self, sample: TruthSample, now_s: float) -> None:
         """Record plant truth; a ``TruthSource`` calls this, never the controller."""
@@ -198,6 +205,7 @@ class Recorder:
         layouts = {
             TELEMETRY: ("Telemetry", Layout.of(Sample).text),
             CONTROL: ("Control", Layout.of(Control).text),
+            ESTIMATE: ("Estimate", Layout.of(IceEstimate).text),
             TRUTH: ("Truth", Layout.of(TruthSample).text),
             LINK_RX: ("Frame", _BODY_SCHEMA),
             LINK_TX: ("Frame", _BODY_SCHEMA),

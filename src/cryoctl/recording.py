@@ -27,6 +27,7 @@ from cryoctl.record_layout import Layout, LayoutError
 from cryoctl.recorder import (
     CONTENTS,
     CONTROL,
+    ESTIMATE,
     EVENTS,
     RUN_RECORD,
     SUMMARY_RECORD,
@@ -74,6 +75,7 @@ class Recording:
     metadata: dict[str, str]
     telemetry: Table
     control: Table
+    estimate: Table
     truth: Table
     vendor: dict[str, Table]
     vendor_units: dict[str, dict[str, str]]
@@ -279,7 +281,7 @@ class _Reader:
         for topic in self._topics.values():
             if topic.name == EVENTS:
                 events += [_event(line) for line in topic.payloads]
-            elif topic.name in (TELEMETRY, CONTROL, TRUTH):
+            elif topic.name in (TELEMETRY, CONTROL, ESTIMATE, TRUTH):
                 tables[topic.name], _ = self._table(topic)
             elif topic.name.startswith(VENDOR):
                 name = topic.name.removeprefix(VENDOR)
@@ -293,6 +295,7 @@ class _Reader:
             metadata=self.metadata[RUN_RECORD],
             telemetry=tables.get(TELEMETRY, {}),
             control=tables.get(CONTROL, {}),
+            estimate=tables.get(ESTIMATE, {}),
             truth=tables.get(TRUTH, {}),
             vendor=vendor,
             vendor_units=vendor_units,

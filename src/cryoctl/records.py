@@ -27,6 +27,22 @@ class Control(NamedTuple):
     gas_used_g: float
 
 
+class IceEstimate(NamedTuple):
+    """The ice around each needle, as the controller's observer reckons it; never measured.
+
+    Attributes:
+        sigma_mm: Standard deviation of the -20 C radius.
+        heat_w: Drawn from the tissue, by the gas; None outside a freeze and without its sensors.
+        residual_c: How much warmer the tip reads than its heat explains; None if nobody can tell.
+    """
+
+    ice_radius_mm: float
+    radius_minus20_mm: float
+    sigma_mm: float
+    heat_w: float | None
+    residual_c: float | None
+
+
 @dataclass(frozen=True, slots=True)
 class LogEvent:
     """One line of the event log.
@@ -73,6 +89,10 @@ class RecordSink(Protocol):
 
     def control(self, control: Control, now_s: float) -> None:
         """A control tick was done."""
+        ...
+
+    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
+        """The observer made a step."""
         ...
 
     def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:

@@ -21,6 +21,7 @@ from cryoctl.core import Controller, Settings, ShellInput
 from cryoctl.operator_requests import Request
 from cryoctl.recorder import (
     CONTROL,
+    ESTIMATE,
     EVENTS,
     FRAME_HEAD_SIZE,
     LINK_RX,
@@ -291,5 +292,6 @@ def _describe(message: RawMessage | None, word: str) -> str:
     text = data.decode() if message.topic == EVENTS else data[FRAME_HEAD_SIZE:].hex(" ")
     text = "a sample" if message.topic == TELEMETRY else text
     text = "a tick" if message.topic == CONTROL else text
+    text = "an estimate" if message.topic == ESTIMATE else text
     shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
     return f"{word}: {message.topic} at {message.time_ns / _NS_PER_S:.4f} s {shown}"

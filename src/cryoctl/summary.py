@@ -17,6 +17,7 @@ from cryoctl.exit_codes import (
     EXIT_SAFETY,
 )
 from cryoctl.provision import not_provided
+from cryoctl.records import IceEstimate
 from cryoctl.safing import TripRecord
 from cryoctl_protocol.codes import TRIP_RULES, Trip
 from cryoctl_protocol.peer import FaultNote
@@ -38,7 +39,7 @@ class Estimate(BaseModel):
 
     ice_radius_mm: float
     radius_minus20_mm: float
-    sigma_mm: float = Field(description="Standard deviation of both radii.")
+    sigma_mm: float = Field(description="Standard deviation of the -20 C radius.")
 
 
 class Truth(BaseModel):
@@ -281,7 +282,7 @@ def cycle_summary(
         tip_min_c=_rounded(record.tip_min_c, 3),
         hold_s=round(record.hold_s, 3),
         hold_in_band_fraction=round(record.hold_in_band_fraction, 4),
-        estimate=None,
+        estimate=_estimate(record.estimate),
         truth=None
         if truth is None
         else Truth(
@@ -308,6 +309,16 @@ def nerve_truth(truth: TruthSample | None) -> NerveTruth | None:
         regrowth_days_low=round(truth.nerve_regrowth_days_low, 1) if has_lesion else None,
         regrowth_days_high=round(truth.nerve_regrowth_days_high, 1) if has_lesion else None,
         source=NERVE_SOURCE,
+    )
+
+
+def _estimate(estimate: IceEstimate | None) -> Estimate | None:
+    if estimate is None:
+        return None
+    return Estimate(
+        ice_radius_mm=round(estimate.ice_radius_mm, 3),
+        radius_minus20_mm=round(estimate.radius_minus20_mm, 3),
+        sigma_mm=round(estimate.sigma_mm, 3),
     )
 
 

@@ -48,6 +48,9 @@ from cryoctl_protocol.toml_text import (
 
 CYCLES_MAX: Final = 10  # published trials use 1 to 3; a 16 g cartridge cannot serve more than 7
 HOLD_S_MIN: Final = 1.0  # below, 90 % in the band is a matter of single samples
+DOSE_BEYOND_NEEDLE_MM: Final = 0.3  # what a dose may be off by; nearer it tells nothing
+DOSE_MM_MAX: Final = 5.0  # beyond what any needle here does in 150 s
+DOSE_SETPOINT_C_MAX: Final = -30.0  # warmer, 1 C at the sensor is over 5 % of the radius
 THAW_TIMEOUT_S_MIN: Final = 10.0  # the heater alone takes 3 s, and SR-14 asks for 2 s more
 PREWARM_S_MAX: Final = 120.0  # what the probe takes; skin is warm in a fraction of it
 FIRST_HOLD_S: Final = 60.0  # of the treatment for a profile that has none of its own
@@ -66,6 +69,9 @@ class Cycles(BaseModel):
     )
     hold_s: float = quantity(
         unit="s", doc="Time in the set-point band; the probe's profile has the longest."
+    )
+    dose_radius_mm: float | None = quantity(
+        None, unit="mm", doc="End the hold at this estimated -20 C radius; hold_s is the longest."
     )
     pause_s: float = quantity(10.0, unit="s", ge=0.0, le=PAUSE_S_MAX, doc="Rest between cycles.")
     on_not_effective: Literal["stop", "continue"] = Field(
@@ -119,7 +125,7 @@ class Treatment(BaseModel):
     def _keeps_limits(self) -> Self:
         # Kept, because a file may be another one the next time it is read.
         self._probe_profile = _find_profile(self.profile)
-        findings = limit_findings(self.model_dump(), self._probe_profile.limits)
+        findings = _findings(self.model_dump(), self._probe_profile)
         if findings:
             raise FindingsError(findings)
         return self
@@ -135,7 +141,7 @@ class Treatment(BaseModel):
 
         A profile stands in it with its id, wherever its file is.
         """
-        data = self.model_dump(mode="json", by_alias=True)
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
         data["profile"] = self.probe_profile.probe.id
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
@@ -266,10 +272,10 @@ def treatment_schema() -> dict[str, Any]:
 def _check_raw(data: dict[str, Any]) -> list[Finding]:
     """Check the limits of a file that is not good enough to become a Treatment."""
     try:
-        limits = _find_profile(str(data.get("profile"))).limits
+        profile = _find_profile(str(data.get("profile")))
     except FindingsError:
         return []
-    return limit_findings(data, limits)
+    return _findings(data, profile)
 
 
 def _number(data: dict[str, Any], path: KeyPath) -> float | None:
@@ -315,6 +321,31 @@ def _hold_finding(path: KeyPath, hold_s: float, limits: Limits) -> Finding | Non
         f" reach the set-point, one freeze is longer than {number_text(limits.freeze_s_max)} s"
     )
     return Finding(path, message, allowed)
+
+
+def _findings(data: dict[str, Any], profile: Profile) -> list[Finding]:
+    return limit_findings(data, profile.limits) + _dose_findings(data, profile)
+
+
+def _dose_findings(data: dict[str, Any], profile: Profile) -> list[Finding]:
+    """Check a dose against the needle, and against the cold that is to make it."""
+    path, cold = ("cycles", "dose_radius_mm"), ("cycles", "setpoint_c")
+    dose_mm, setpoint_c = _number(data, path), _number(data, cold)
+    if dose_mm is None:
+        return []
+    found: list[Finding] = []
+    if profile.cooling is None:
+        message = "this profile says nothing of the heat its gas draws, which tells the tissue"
+        found.append(Finding(path, message, "leave it out: time alone can end the hold"))
+    low_mm = round(0.5 * profile.probe.needle_od_mm + DOSE_BEYOND_NEEDLE_MM, 3)
+    if not low_mm <= dose_mm <= DOSE_MM_MAX:
+        message = f"{number_text(dose_mm)} mm is out of range for this needle"
+        found.append(Finding(path, message, f"allowed: {_span(low_mm, DOSE_MM_MAX)} mm"))
+    if setpoint_c is not None and setpoint_c > DOSE_SETPOINT_C_MAX:
+        message = f"a -20 C radius does not grow at a set-point of {number_text(setpoint_c)} C"
+        hint = f"set-point for a dose: {number_text(DOSE_SETPOINT_C_MAX)} C or colder"
+        found.append(Finding(path, message, hint))
+    return found
 
 
 def _thaw_finding(path: KeyPath, timeout_s: float, limits: Limits) -> Finding | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl.records import IceEstimate
 from cryoctl_protocol.codes import Trip
 
 
@@ -137,3 +138,59 @@ def test_a_trip_ends_a_freeze_and_overrules_its_verdict(
 
     assert (freezing.verdict, freezing.reason, freezing.freeze_ended_s) == (verdict, reason, 50.0)
     assert (thawing.verdict, thawing.reason, thawing.freeze_ended_s) == (verdict, reason, 78.0)
+
+
+# -- holds that end by dose ---
+
+
+def a_dosed_cycle(radius_mm: float, **changes: object) -> CycleRecord:
+    """Return a cycle of at most 60 s that was held for 30 s, with an estimate at its end."""
+    record = a_cycle(reached_s=18.0, freeze_ended_s=48.0, in_band_s=29.0)
+    record.dose_mm = 1.8
+    record.estimate = IceEstimate(3.1, radius_mm, 0.04, 3.6, None)
+    for name, value in changes.items():
+        setattr(record, name, value)
+    return record
+
+
+def test_a_hold_that_met_its_dose_is_judged_by_the_time_it_lasted() -> None:
+    record = a_dosed_cycle(1.8, by_dose=True)
+
+    record.judge_freeze(valve=0.7)
+
+    assert record.hold_in_band_fraction == pytest.approx(29.0 / 30.0)
+    assert (record.verdict, record.reason) == (Verdict.PASS, "")
+
+
+@pytest.mark.requirement("SR-13")
+def test_a_dose_does_not_excuse_a_hold_outside_its_band() -> None:
+    record = a_dosed_cycle(1.8, by_dose=True, in_band_s=26.9)
+
+    record.judge_freeze(valve=0.7)
+
+    assert record.verdict is Verdict.NOT_EFFECTIVE
+
+
+def test_a_time_limit_that_comes_before_the_dose_makes_a_cycle_not_effective() -> None:
+    record = a_dosed_cycle(1.62, freeze_ended_s=78.0, in_band_s=60.0)
+
+    record.judge_freeze(valve=0.7)
+
+    assert record.verdict is Verdict.NOT_EFFECTIVE
+    assert record.reason == (
+        "dose of 1.8 mm not shown to be met: -20 °C radius estimated at 1.62 ±0.04 mm"
+    )
+    assert record.hold_as_event() == {
+        "ended_by": "time limit",
+        "dose_radius_mm": 1.8,
+        "radius_minus20_mm": 1.62,
+        "sigma_mm": 0.04,
+    }
+
+
+def test_a_dose_without_any_estimate_is_not_met() -> None:
+    record = a_dosed_cycle(1.8, estimate=None, freeze_ended_s=78.0, in_band_s=60.0)
+
+    record.judge_freeze(valve=0.7)
+
+    assert record.reason == "dose of 1.8 mm not shown to be met: no estimate of the ice"

@@ -133,6 +133,7 @@ def test_the_tables_of_a_run_are_all_there_with_the_time_first(run_file: Path) -
     assert {name: next(iter(table)) for name, table in found.items()} == {
         "telemetry": "now_s",
         "control": "now_s",
+        "estimate": "now_s",
         "truth": "now_s",
         "events": "at_s",
     }

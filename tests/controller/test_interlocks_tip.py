@@ -410,3 +410,50 @@ def test_a_sensor_that_breaks_in_a_fast_fall_is_told_as_that_alone() -> None:
         told |= {notice.trip for notice in broken}
 
     assert told == {Trip.TIP_SENSOR}
+
+
+# -- SR-12: a reading that its heat does not explain -----------------------------------------------
+
+
+def trip_at_residual(residual_c: float | None, for_s: float) -> TripNotice | None:
+    """Return the first notice while a steady -60 C is shown and the residual stays as it is."""
+    watch = Watch()
+    watch.interlocks.memory.residual_c = residual_c
+    return watch.see_dithered(a_freezing_sample(tip_temp_c=-60.0), for_s=for_s)
+
+
+@pytest.mark.requirement("SR-12")
+@pytest.mark.parametrize("residual_c", [None, 0.0, 8.0, -8.0])
+def test_a_residual_of_8_c_is_still_explained(residual_c: float | None) -> None:
+    assert trip_at_residual(residual_c, 5.0) is None
+
+
+@pytest.mark.requirement("SR-12")
+@pytest.mark.parametrize(
+    ("residual_c", "detail"),
+    [
+        (8.01, "warmer than the heat drawn explains"),
+        (-8.01, "colder than the heat drawn explains, or the needle has left the tissue"),
+    ],
+)
+def test_a_residual_over_8_c_for_1_s_is_a_false_sensor(residual_c: float, detail: str) -> None:
+    assert trip_at_residual(residual_c, 0.99) is None
+    assert trip_at_residual(residual_c, 1.05) == TripNotice(
+        Trip.TIP_SENSOR, residual_c, 8.0, "°C", detail
+    )
+
+
+@pytest.mark.requirement("SR-12")
+@pytest.mark.parametrize("interruption_c", [None, 7.9])
+def test_a_residual_that_goes_in_between_begins_anew(interruption_c: float | None) -> None:
+    watch = Watch()
+    tip = a_freezing_sample(tip_temp_c=-60.0)
+
+    watch.interlocks.memory.residual_c = 9.0
+    first = watch.see_dithered(tip, for_s=0.9)
+    watch.interlocks.memory.residual_c = interruption_c
+    between = watch.see_dithered(tip, for_s=0.04)
+    watch.interlocks.memory.residual_c = 9.0
+    second = watch.see_dithered(tip, for_s=0.9)
+
+    assert (first, between, second) == (None, None, None)

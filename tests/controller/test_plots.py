@@ -142,14 +142,19 @@ def test_the_picture_names_every_phase_line_unit_and_limit(run: Recording) -> No
         assert text in shown
 
 
-def test_ice_is_drawn_only_from_truth_and_says_so(run: Recording) -> None:
+def test_ice_is_drawn_from_truth_and_estimate_and_each_line_says_from_which(
+    run: Recording,
+) -> None:
     with_truth = texts(cycle_svg(run))
     without = texts(cycle_svg(recordings.treatment(cycles=1, with_truth=False)))
+    before = texts(cycle_svg(recordings.treatment(cycles=0, with_truth=False)))
 
     about_ice = [text for text in with_truth if "radius" in text or "Ice" in text]
-    assert len(about_ice) == 3
-    assert all("truth" in text for text in about_ice)
-    assert [text for text in without if "truth" in text or "radius" in text] == []
+    assert len(about_ice) == 5
+    assert all("truth" in text or "estimate" in text for text in about_ice)
+    assert [text for text in without if "truth" in text] == []
+    assert "Ice in the tissue, mm: the controller's estimate, never measured" in without
+    assert [text for text in before if "radius" in text] == []
 
 
 def test_the_coldest_moment_is_where_it_belongs(run: Recording) -> None:

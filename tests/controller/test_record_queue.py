@@ -85,6 +85,7 @@ def test_every_kind_of_record_goes_through() -> None:
     queue.sent(b"b", 0.1)
     queue.sample(SAMPLE, 0.1)
     queue.control(recordings.CONTROL, 0.1)
+    queue.estimate(recordings.ESTIMATE, 0.1)
     queue.truth(recordings.TRUTH, 0.1)
     queue.vendor(0xC0, b"", 0.1)
     queue.event(event(1))
@@ -93,7 +94,7 @@ def test_every_kind_of_record_goes_through() -> None:
 
     counts = read_recording(BytesIO(stream.getvalue()), "queued").counts
     assert set(counts.values()) == {1}
-    assert len(counts) == 6
+    assert len(counts) == 7
 
 
 @pytest.mark.requirement("SR-33")

@@ -102,14 +102,13 @@ def test_a_result_has_the_tables_events_and_metadata_of_its_recording(recording:
 
     result = load(str(recording))
 
-    for name in ("telemetry", "control", "truth"):
+    for name in ("telemetry", "control", "estimate", "truth"):
         table, expected = getattr(result, name), getattr(recorded, name)
         assert list(table) == list(expected)
         assert all(np.array_equal(table[c], expected[c], equal_nan=True) for c in table)
         assert len(table["now_s"]) > 100
     assert result.events == recorded.events
     assert result.metadata == recorded.metadata
-    assert result.estimate == {}
     assert result.complete
     assert (result.folder, result.recording) == (recording.parent, recording)
 
@@ -173,8 +172,11 @@ def test_a_table_becomes_a_data_frame_by_its_time(recording: Path) -> None:
     assert list(events["kind"]) == [event["kind"] for event in result.events]
 
 
-def test_a_table_that_nobody_fills_is_an_empty_data_frame(recording: Path) -> None:
-    estimate = load(recording).to_pandas("estimate")
+def test_a_table_that_nobody_fills_is_an_empty_data_frame(tmp_path: Path) -> None:
+    path = tmp_path / "run.mcap"
+    path.write_bytes(record_treatment(cycles=0, summary=SUMMARY))
+
+    estimate = load(path).to_pandas("estimate")
 
     assert estimate.empty
     assert estimate.index.name == "now_s"

@@ -48,6 +48,7 @@ def test_python_values_become_settings_that_mean_the_same() -> None:
         "count": 2,
         "setpoint_c": -55.5,
         "hold_s": 7.25,
+        "dose_radius_mm": None,
         "pause_s": 10.0,
         "on_not_effective": "stop",
     }

@@ -345,3 +345,51 @@ def test_the_json_schema_names_keys_units_and_profiles() -> None:
         {"pattern": r"\.toml$"},
     ]
     assert schema["$defs"]["Cycles"]["properties"]["setpoint_c"]["unit"] == "C"
+
+
+# -- holds that end by dose ---
+
+
+def dose_findings(dose_mm: float, setpoint_c: float = -60.0, profile: str = "n2o-20g") -> list[str]:
+    text = (
+        f'schema = 1\nprofile = "{profile}"\n[cycles]\ncount = 1\nhold_s = 60\n'
+        f"setpoint_c = {setpoint_c}\ndose_radius_mm = {dose_mm}\n"
+    )
+    try:
+        load_treatment(text, "dose.toml")
+    except FileError as error:
+        return str(error).splitlines()
+    return []
+
+
+@pytest.mark.parametrize(
+    ("profile", "dose_mm", "is_allowed"),
+    [
+        ("n2o-20g", 0.755, True),  # Half of 0.91 mm, and 0.3 mm.
+        ("n2o-20g", 0.754, False),
+        ("n2o-20g", 5.0, True),
+        ("n2o-20g", 5.001, False),
+        ("n2o-27gx3", 0.505, True),
+        ("n2o-27gx3", 0.504, False),
+    ],
+)
+def test_a_dose_lies_outside_its_needle_and_within_what_ice_can_be(
+    profile: str, dose_mm: float, is_allowed: bool
+) -> None:
+    found = dose_findings(dose_mm, -55.0, profile)
+
+    assert (found == []) is is_allowed
+    if not is_allowed:
+        assert "out of range for this needle" in found[0]
+
+
+@pytest.mark.parametrize(("setpoint_c", "is_allowed"), [(-30.0, True), (-29.9, False)])
+def test_a_dose_wants_a_set_point_that_makes_a_radius(setpoint_c: float, is_allowed: bool) -> None:
+    found = dose_findings(1.2, setpoint_c)
+
+    assert (found == []) is is_allowed
+
+
+def test_a_treatment_without_a_dose_keeps_the_hash_it_had() -> None:
+    assert default_treatment("n2o-20g").cycles.dose_radius_mm is None
+    assert default_treatment("n2o-20g").hash32 == 0x4D6F595D

@@ -16,13 +16,13 @@ from cryoctl import exit_codes
 from cryoctl.cli import invoke
 from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
-from cryoctl.records import Control
+from cryoctl.records import Control, IceEstimate
 from cryoctl.sample import Sample
 from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
-from cryoctl_protocol.profile import Limits, profile_names
+from cryoctl_protocol.profile import Cooling, Limits, profile_names
 from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.scenario import TISSUES, Scenario, shipped_scenarios
@@ -59,8 +59,9 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> list[str]:
 CYCLES, TRIPS = (
     page("command-line").split(f"\n### Each {name}\n")[1] for name in ("cycle", "trip")
 )
-TELEMETRY, CONTROL, TRUTH = (
-    page("recording").split(f"\n## /{name}\n")[1] for name in ("telemetry", "control", "truth")
+TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
+    page("recording").split(f"\n## /{name}\n")[1]
+    for name in ("telemetry", "control", "estimate", "truth")
 )
 
 
@@ -72,17 +73,19 @@ TELEMETRY, CONTROL, TRUTH = (
         (TRIPS, "| field | unit | meaning", list(TripSummary.model_fields)),
         (TELEMETRY, "| field | unit | meaning", list(Sample._fields)),
         (CONTROL, "| field | unit | meaning", list(Control._fields)),
+        (ESTIMATE, "| field | unit | meaning", list(IceEstimate._fields)),
         (TRUTH, "| field | unit | meaning", list(TruthSample._fields)),
         (page("faults"), "| id | group", list(CATALOGUE)),
         (page("profiles"), "| limit | unit", list(Limits.model_fields)),
+        (page("profiles"), "| figure | unit", list(Cooling.model_fields)),
         (page("treatment-file"), "| key | unit", keys_of(Treatment)),
         (page("scenario-file"), "| key | unit", keys_of(Scenario)),
         (page("scenario-file"), "| preset |", list(TISSUES)),
         (page("state-table"), "| phase |", [phase.value for phase in Phase]),
     ],
     ids=[
-        "summary", "cycle", "trip", "telemetry", "control", "truth", "faults", "limits",
-        "treatment keys", "scenario keys", "tissues", "phases",
+        "summary", "cycle", "trip", "telemetry", "control", "estimate", "truth", "faults",
+        "limits", "cooling", "treatment keys", "scenario keys", "tissues", "phases",
     ],
 )  # fmt: skip
 def test_a_table_lists_exactly_what_there_is(text: str, header: str, known: list[str]) -> None:

@@ -49,6 +49,21 @@ def run_with(fault: str) -> Stack:
     return stack
 
 
+@pytest.mark.requirement("SR-12")
+def test_a_tip_that_drifts_in_a_hold_is_found_before_it_is_12_c_off() -> None:
+    plan = treatment("n2o-20g", count=1, hold_s=60.0)
+    stack = build_stack(query="fault=tc_drift@freeze%2B30s", plan=plan)
+
+    stack.run()
+
+    (trip,) = stack.controller.trips
+    began_s = stack.opened.faults.history()[0].began_s if stack.opened.faults else None
+    assert began_s is not None
+    assert trip.notice.trip.name == "TIP_SENSOR"
+    assert trip.notice.detail == "warmer than the heat drawn explains"
+    assert 0.5 * (trip.at_s - began_s) < 12.0
+
+
 @pytest.mark.parametrize(("fault", "verdict", "cause"), OUTCOMES)
 def test_a_fault_ends_the_run_as_it_should(fault: str, verdict: str, cause: str) -> None:
     stack = run_with(fault)

@@ -54,6 +54,18 @@ def test_the_tip_is_never_colder_than_its_gas_can_make_it(finished: Stack) -> No
     assert coldest_c > (-78.5 if finished.controller.profile.probe.gas == "CO2" else -88.5)
 
 
+@pytest.mark.requirement("SR-12")
+def test_the_heat_of_a_healthy_probe_explains_what_its_tip_reads(finished: Stack) -> None:
+    residuals_c = [
+        abs(estimate.residual_c)
+        for _, estimate in finished.sink.estimates
+        if estimate.residual_c is not None
+    ]
+
+    assert len(residuals_c) > 10
+    assert max(residuals_c) < 4.0
+
+
 def test_gas_in_the_ledger_is_the_gas_that_left_the_cartridge(finished: Stack) -> None:
     vented_g = finished.sink.truth[-1][1].vented_g
 

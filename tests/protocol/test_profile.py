@@ -54,7 +54,11 @@ def test_a_profile_holds_exactly_what_its_file_says(name: str) -> None:
 
     assert profile.probe.id == name
     probe = {"research": False, **file["probe"]}
-    assert profile.model_dump() == {"probe": probe, "limits": file["limits"]}
+    assert profile.model_dump() == {
+        "probe": probe,
+        "limits": file["limits"],
+        "cooling": file.get("cooling"),
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -95,7 +99,15 @@ def test_a_name_never_leads_out_of_the_folder(name: str) -> None:
 
 def test_the_plant_is_handed_over_as_written_and_is_no_part_of_the_profile() -> None:
     assert plant_table("n2o-20g") == raw("n2o-20g").get("plant", {})
-    assert set(Profile.model_fields) == {"probe", "limits"}
+    assert set(Profile.model_fields) == {"probe", "limits", "cooling"}
+
+
+def test_how_gas_cools_is_no_part_of_what_probe_and_controller_must_agree_on() -> None:
+    profile = load_profile("n2o-20g")
+
+    unknown = profile.model_copy(update={"cooling": None})
+
+    assert Profile(probe=unknown.probe, limits=unknown.limits).hash32 == profile.hash32
 
 
 # SR-05, SR-06. All numbers here are literals of the requirement.
@@ -157,7 +169,8 @@ def profile_text(*, research: bool, **changes: float) -> str:
     rows = [f"{key} = {value}" for key, value in {**file["limits"], **changes}.items()]
     probe = [f"{key} = {value!r}".replace("'", '"') for key, value in file["probe"].items()]
     flag = ["research = true"] if research else []
-    return "\n".join(["[probe]", *probe, *flag, "[limits]", *rows])
+    cooling = [f"{key} = {value}" for key, value in file["cooling"].items()]
+    return "\n".join(["[probe]", *probe, *flag, "[limits]", *rows, "[cooling]", *cooling])
 
 
 @pytest.mark.requirement("SR-09")
@@ -295,3 +308,12 @@ def test_a_change_of_any_limit_changes_the_hash(key: str) -> None:
 
 def test_profiles_have_different_hashes() -> None:
     assert len({load_profile(name).hash32 for name in NAMES}) == 7
+
+
+def test_a_profile_comes_back_from_a_recording_with_its_cooling() -> None:
+    profile = load_profile("n2o-20g")
+
+    assert Profile.from_json(profile.model_dump_json()) == profile
+    assert Profile.from_json(profile.model_copy(update={"cooling": None}).model_dump_json()) == (
+        profile.model_copy(update={"cooling": None})
+    )

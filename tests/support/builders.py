@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from cryoctl.records import Control, LogEvent
+from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.storage import FINE, Storage
 from cryoctl.treatment import Treatment, default_treatment
@@ -100,6 +100,7 @@ class KeepingSink:
     events: list[LogEvent] = field(default_factory=list)
     samples: list[tuple[float, Sample]] = field(default_factory=list)
     controls: list[tuple[float, Control]] = field(default_factory=list)
+    estimates: list[tuple[float, IceEstimate]] = field(default_factory=list)
     frames_in: list[tuple[float, bytes]] = field(default_factory=list)
     frames_out: list[tuple[float, bytes]] = field(default_factory=list)
     vendor_frames: list[tuple[float, int, bytes]] = field(default_factory=list)
@@ -115,6 +116,9 @@ class KeepingSink:
 
     def control(self, control: Control, now_s: float) -> None:
         self.controls.append((now_s, control))
+
+    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
+        self.estimates.append((now_s, estimate))
 
     def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
         self.vendor_frames.append((now_s, message_id, payload))

@@ -10,7 +10,7 @@ from typing import Any, Final
 from cryoctl.cycle_table import Phase
 from cryoctl.recorder import Recorder
 from cryoctl.recording import Recording, read_recording
-from cryoctl.records import Control, LogEvent
+from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.vendor import VendorTable
 from cryoctl_protocol.profile import load_profile
@@ -64,6 +64,9 @@ SAMPLE: Final = Sample(
     thaw_energy_j=0.0,
     lease_left_s=0.3,
     event_count=3,
+)
+ESTIMATE: Final = IceEstimate(
+    ice_radius_mm=3.25, radius_minus20_mm=1.8, sigma_mm=0.036, heat_w=3.7, residual_c=None
 )
 CONTROL: Final = Control(4, 1, SETPOINT_C, 0.02, 0.25)
 TRUTH: Final = TruthSample(
@@ -221,6 +224,9 @@ class _Probe:
             )
             self.recorder.received(bytes([self.tick % 251]) * 120, now_s)
             self.recorder.sample(sample, now_s)
+        if freezing and self.tick % 50 == 0:
+            estimate = ESTIMATE._replace(ice_radius_mm=self.ice_mm, radius_minus20_mm=self.ice_mm)
+            self.recorder.estimate(estimate, now_s)
         if self.tick % 5 == 0:
             control = Control(PHASE_NUMBER[phase], cycle, SETPOINT_C, 0.01, self.gas_g)
             self.recorder.control(control, now_s + 0.002)

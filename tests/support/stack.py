@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
-from cryoctl.records import Control, LogEvent
+from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
 from cryoctl.storage import FINE, Storage
 from cryoctl.supervisor import PeerLink, Supervisor
@@ -29,6 +29,7 @@ class ListSink:
     storage: Storage = FINE
     events: list[LogEvent] = field(default_factory=list)
     samples: list[tuple[float, Sample]] = field(default_factory=list)
+    estimates: list[tuple[float, IceEstimate]] = field(default_factory=list)
     sent_bodies: list[tuple[float, bytes]] = field(default_factory=list)
     truth: list[tuple[float, TruthSample]] = field(default_factory=list)
 
@@ -41,6 +42,9 @@ class ListSink:
         self.samples.append((now_s, sample))
 
     def control(self, control: Control, now_s: float) -> None: ...
+
+    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
+        self.estimates.append((now_s, estimate))
 
     def vendor(self, message_id: int, payload: bytes, now_s: float) -> None: ...
 
