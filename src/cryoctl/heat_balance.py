@@ -36,6 +36,7 @@ USUAL_S: Final = 60.0  # How slowly the usual heat of a hold is followed then.
 QUIET_C: Final = 3.0  # What counts as quiet: so near the set-point,
 QUIET_C_PER_S: Final = 0.5  # and moving no faster.
 STEADY_C_PER_S: Final = 2.0  # A tip that moves faster is not in balance with its heat.
+USUAL_MIN: Final = 0.2  # Fat gives a third of the usual heat; what gives less is air.
 NEAR_SETPOINT_C: Final = 12.0  # Further off the hold is lost, and other causes are likelier.
 FRONT_C: Final = -4.5  # Middle of the freezing range of tissue.
 
@@ -112,6 +113,8 @@ class HeatBalance:
             if rate_c_per_s <= QUIET_C_PER_S and off_c <= QUIET_C:
                 self._learnt_s += moment.span_s
                 self._usual += (ratio - self._usual) * moment.span_s / self._learnt_s
+            return
+        if self._usual < USUAL_MIN:
             return
         usual_w = self._usual * expected_w
         # Were the tip colder, the tissue would give more and the gas could take less: both count.
