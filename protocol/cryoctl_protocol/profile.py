@@ -55,8 +55,8 @@ class ProbeIdentity(BaseModel):
     title: str = Field(min_length=1, max_length=80, description="Name for people.")
     gas: Literal["N2O", "CO2"] = Field(description="Cryogen.")
     needles: int = Field(ge=1, le=8, description="Number of parallel needles.")
-    needle_od_mm: float = quantity(unit="mm", gt=0.0, le=5.0, doc="Outer diameter of one needle.")
-    active_length_mm: float = quantity(unit="mm", gt=0.0, le=50.0, doc="Length that freezes.")
+    needle_od_mm: float = quantity(unit="mm", ge=0.1, le=5.0, doc="Outer diameter of one needle.")
+    active_length_mm: float = quantity(unit="mm", ge=1.0, le=50.0, doc="Length that freezes.")
     research: bool = Field(
         default=False, description="For gel and meat on the simulator alone; has longer limits."
     )

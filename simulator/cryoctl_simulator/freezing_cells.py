@@ -9,10 +9,9 @@ long cylinder or a sphere, is for others to say.
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -212,15 +211,6 @@ class FreezingCells:
         """Volume of what has frozen; a cell in the middle of freezing counts in part."""
         share = np.clip(self._enthalpy / -self.curves.melting_heat, 0.0, 1.0)
         return float((share * self._cells.volume_mm3)[self._cells.tissue].sum())
-
-    def save(self) -> bytes:
-        """Return the whole state; valid for this version of the program only."""
-        return pickle.dumps(vars(self))
-
-    def load(self, data: bytes) -> None:
-        """Take over a state that ``save`` returned."""
-        state: dict[str, Any] = pickle.loads(data)
-        vars(self).update(state)
 
 
 def cell_edges(start_mm: float, fine_to_mm: float, end_mm: float, cell_mm: float) -> Array:

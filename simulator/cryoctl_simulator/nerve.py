@@ -29,6 +29,8 @@ LESION_C: Final = -20.0
 TOWARDS_IRREVERSIBLE_C: Final = -100.0
 NOT_REACHABLE_C: Final = -140.0
 """Colder than any gas here can make it: the model is wrong, not the nerve."""
+IN_REACH_MM: Final = 2.0
+"""From the needle's surface; in a long cold freeze -20 C gets 1.5 to 2.6 mm far."""
 LESION_MS: Final = 60_000
 """Time at -20 C that counts as a lesion: assumed; all freezes of a placement count together."""
 COVERED_MM_MIN: Final = 4.0
@@ -119,6 +121,7 @@ class Nerve:
     """
 
     __slots__ = (
+        "_nearest_mm",
         "_needle_min_c",
         "_needle_mm",
         "_table",
@@ -148,6 +151,11 @@ class Nerve:
             )
             for place_mm in places_mm
         ]
+        past_end_mm = [max(0.0, abs(one.axial_mm) - self._tip_axial_mm) for one in self.nodes]
+        self._nearest_mm = min(
+            hypot(one.radial_mm - self._needle_mm, past_mm)
+            for one, past_mm in zip(self.nodes, past_end_mm, strict=True)
+        )
         self.findings = self._find()
 
     def update(self, duration_s: float, temp_at_c: TempAt) -> None:
@@ -195,7 +203,7 @@ class Nerve:
         """Return whether a lesion of useful length came about, and if not, why."""
         if self._needle_min_c > LESION_C:
             return NerveOutcome.NOT_COLD
-        if touched_mm == 0.0:
+        if touched_mm == 0.0 and self._nearest_mm > IN_REACH_MM:
             return NerveOutcome.MISPLACED
         if touched_mm < COVERED_MM_MIN - _ROUNDING_MM:
             return NerveOutcome.ZONE_TOO_SMALL

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from cryoctl_simulator.gas import GasName
 
+LENGTH_MIN_ODS: Final = 1.5
+"""Shorter, the shells of the fast model are over 5 % off the reference in radius."""
 Positive = Annotated[float, Field(gt=0.0)]
+BodyTemp = Annotated[float, Field(ge=0.0, le=45.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -19,8 +22,8 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 class Handle:
     """Table ``[plant.handle]``: a handle that holds cartridge and electronics."""
 
-    capacity_j_k: Positive
-    to_room_w_k: Positive
+    capacity_j_k: Annotated[float, Field(ge=10.0)]
+    to_room_w_k: Annotated[float, Field(gt=0.0, le=10.0)]
 
 
 @dataclass(frozen=True, slots=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
@@ -48,17 +51,17 @@ class PlantParameters:
     active_length_mm: Positive
 
     cartridge_fill_g: Positive
-    cartridge_volume_ml: Positive
-    cartridge_steel_g: Positive
-    cartridge_heat_transfer_w_k: Positive
-    feed_capacity_mg: Positive
-    line_capacity_mg: Positive
+    cartridge_volume_ml: Annotated[float, Field(ge=1.0)]
+    cartridge_steel_g: Annotated[float, Field(ge=5.0)]
+    cartridge_heat_transfer_w_k: Annotated[float, Field(gt=0.0, le=10.0)]
+    feed_capacity_mg: Annotated[float, Field(ge=2.0)]
+    line_capacity_mg: Annotated[float, Field(ge=1.0)]
     valve_flow_factor: Positive
     valve_lag_s: Positive
     orifice_flow_mg_s: Positive
     exhaust_drop_bar: Positive
     exhaust_lag_s: Positive
-    relief_pressure_bar: Positive
+    relief_pressure_bar: Annotated[float, Field(ge=1.5, le=12.0)]
     tip_capacity_j_k: Positive
     tip_boiling_w_k: Positive
     wetting_s: Positive
@@ -66,7 +69,7 @@ class PlantParameters:
     tip_heater_w: Positive
     tip_2_shaft_fraction: Fraction
     tip_2_lag_s: Positive
-    skin_temp_c: float
+    skin_temp_c: BodyTemp
     skin_capacity_j_k: Positive
     skin_to_body_w_k: Positive
     skin_to_shaft_w_k: Positive
@@ -84,6 +87,15 @@ class PlantParameters:
     handle: Handle | None = None
     """Without one the cartridge stands in the room."""
     regulator: Regulator | None = None
+
+    @model_validator(mode="after")
+    def _is_a_needle(self) -> Self:
+        if self.active_length_mm < LENGTH_MIN_ODS * self.needle_od_mm:
+            raise ValueError(
+                f"active_length_mm {self.active_length_mm:g} mm is less than {LENGTH_MIN_ODS:g} x"
+                f" needle_od_mm {self.needle_od_mm:g} mm: the fast model of tissue is for needles"
+            )
+        return self
 
 
 def plant_parameters(profile_text: str) -> PlantParameters:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from typing import Any
-
 from cryoctl_simulator.axisymmetric import (
     LETHAL_ISOTHERM_C,
     AxisymmetricTissue,
@@ -17,8 +14,8 @@ from cryoctl_simulator.tissue_properties import TissueProperties
 class ReferenceTissue:
     """What a plant sees of an ``AxisymmetricTissue``; the attributes are those of ``Tissue``.
 
-    Forty times slower than real time is fast, so everything that is only looked at now and then is
-    worked out when it is looked at. It wants to be updated with every step of the plant.
+    A step takes a hundred times as long as one of the fast model, so what is only looked at now and
+    then is worked out when it is looked at. It wants to be updated with every step of the plant.
     """
 
     def __init__(
@@ -59,13 +56,3 @@ class ReferenceTissue:
     def temp_at_c(self, radial_mm: float, axial_mm: float) -> float:
         """Return the temperature at a place; ``axial_mm`` is 0 at the middle of the needle."""
         return self.model.temp_at_c(radial_mm, axial_mm)
-
-    def save(self) -> bytes:
-        """Return the whole state; valid for this version of the program only."""
-        return pickle.dumps((self.conductance_w_k, self.boundary_temp_c, self.model.save()))
-
-    def load(self, data: bytes) -> None:
-        """Take over a state that ``save`` returned."""
-        state: tuple[float, float, Any] = pickle.loads(data)
-        self.conductance_w_k, self.boundary_temp_c, model = state
-        self.model.load(model)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib.resources import files
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cryoctl_protocol.toml_text import FileKind, load_toml
 from cryoctl_simulator.tissue_properties import TissueProperties
@@ -115,6 +115,16 @@ class TissueTable(_Table):
     latent_heat_kj_kg: Annotated[float, Field(ge=10.0, le=400.0)] | None = None
     model: Literal["fast", "reference"] = "fast"
     """``reference`` is conduction in two dimensions: exact, and some 20 times as slow."""
+
+    @model_validator(mode="after")
+    def _can_be(self) -> Self:
+        preset = TISSUES[self.preset]
+        if self.temp_c is not None and self.temp_c <= preset.freezing_starts_c:
+            raise ValueError(
+                f"temp_c {self.temp_c:g} C is not above {preset.freezing_starts_c:g} C, where"
+                f" {self.preset} freezes: the tissue would be frozen from the start"
+            )
+        return self
 
     def properties(self) -> TissueProperties:
         """Return the preset with this table's own figures."""

@@ -41,10 +41,10 @@ class ShellColumn:
 
     def move(self, duration_s: Value, heat_w: Value) -> None:
         """Take one implicit step with a known heat flow into the needle."""
-        change = self._solve(duration_s, heat_w)
+        change = self._solve(duration_s, 0.0, -heat_w)
         for _ in range(ITERATIONS - 1):
             self._take_chords(change)
-            change = self._solve(duration_s, heat_w)
+            change = self._solve(duration_s, 0.0, -heat_w)
         self.enthalpy = [before + gain for before, gain in zip(self.enthalpy, change, strict=True)]
 
     def look(self) -> None:
@@ -76,7 +76,11 @@ class ShellColumn:
     def needle_side(self, horizon_s: Value, tip_temp_c: Value) -> tuple[Value, Value]:
         """Reduce all shells to one conductance (W/K) and one temperature (C), for a while."""
         shells = self.shells
-        rise, diagonal = self._innermost(horizon_s, shells.needle_mm)
+        # Where a shell is about to freeze its tangent says nothing of the heat that waits there.
+        drive = self.curves.potential_at(tip_temp_c) - self.potential[0]
+        self._take_chords(self._solve(horizon_s, shells.needle_mm, shells.needle_mm * drive))
+        rises, shares = self._eliminate(horizon_s)
+        rise, diagonal = self._close(rises[1], shares[1], horizon_s, shells.needle_mm)
         tangent = self._slope[0]
         stiff = 1.0 - tangent * shells.needle_mm / diagonal
         boundary = self.potential[0] + tangent * rise / diagonal / stiff
@@ -89,20 +93,20 @@ class ShellColumn:
         pairs = zip(self.enthalpy, self.shells.volume_mm3, strict=True)
         return sum((enthalpy - self._start) * volume for enthalpy, volume in pairs)
 
-    def _solve(self, duration_s: Value, heat_w: Value) -> list[Value]:
-        """Return the change of each shell's enthalpy for a given heat flow into the needle."""
+    def _solve(self, duration_s: Value, needle_mm: float, inflow_w: Value) -> list[Value]:
+        """Return the change of each shell's enthalpy.
+
+        Either for a known heat flow from the needle, or for a needle of known potential: then
+        ``needle_mm`` lets the first shell follow it.
+        """
         rises, shares = self._eliminate(duration_s)
-        rise, diagonal = self._close(rises[1], shares[1], duration_s, 0.0)
-        change = (rise - heat_w) / diagonal
+        rise, diagonal = self._close(rises[1], shares[1], duration_s, needle_mm)
+        change = (rise + inflow_w) / diagonal
         changes = [change]
         for i in range(1, SHELLS):
             change = rises[i] + shares[i] * change
             changes.append(change)
         return changes
-
-    def _innermost(self, duration_s: Value, needle_mm: float) -> tuple[Value, Value]:
-        rises, shares = self._eliminate(duration_s)
-        return self._close(rises[1], shares[1], duration_s, needle_mm)
 
     def _eliminate(self, duration_s: Value) -> tuple[list[Value], list[Value]]:
         """Return, per shell but the first, ``change[i] = rises[i] + shares[i] * change[i - 1]``.

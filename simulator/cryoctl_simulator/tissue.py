@@ -9,9 +9,8 @@ do not see each other.
 
 from __future__ import annotations
 
-import pickle
 from math import log
-from typing import Any, Final
+from typing import Final
 
 from cryoctl_simulator.axisymmetric import LETHAL_ISOTHERM_C, NeedleShape
 from cryoctl_simulator.shell_column import SHELLS, ShellColumn
@@ -189,13 +188,3 @@ class Tissue:
         share = (lethal - at_needle) / (potential[0] - at_needle)
         needle_mm = self.needle_radius_mm
         return float(needle_mm * (radius_mm[0] / needle_mm) ** share)
-
-    def save(self) -> bytes:
-        """Return the whole state; valid for this version of the program only."""
-        return pickle.dumps({name: getattr(self, name) for name in self.__slots__})
-
-    def load(self, data: bytes) -> None:
-        """Take over a state that ``save`` returned."""
-        state: dict[str, Any] = pickle.loads(data)
-        for name, value in state.items():
-            setattr(self, name, value)

@@ -24,6 +24,8 @@ def test_a_tip_that_does_not_hold_the_band_is_not_effective(
 ) -> None:
     bench = automatic_bench(a_treatment(count=1))
     bench.device.coldest_c = coldest_c
+    bench.run_to(Phase.COOLING)
+    bench.device.at(bench.now_s + 14.0, "flow_ug_s", 27_000)  # Ice that grows gives less heat.
 
     bench.run_to_the_end()
 

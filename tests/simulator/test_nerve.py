@@ -141,7 +141,11 @@ def test_freezes_of_one_placement_count_together_and_warmth_between_them_does_no
     ("table", "radius_mm", "seconds", "outcome", "stretches_mm"),
     [
         ({}, 2.0, 61.0, NerveOutcome.COVERED, (20.0, 20.0)),
-        ({}, 0.99, 61.0, NerveOutcome.MISPLACED, (0.0, 0.0)),
+        # The zone ends before a nerve that a better freeze could reach, or that none could.
+        ({}, 0.99, 61.0, NerveOutcome.ZONE_TOO_SMALL, (0.0, 0.0)),
+        ({"distance_mm": 2.4}, 2.3, 61.0, NerveOutcome.ZONE_TOO_SMALL, (0.0, 0.0)),
+        ({"distance_mm": 2.5}, 2.3, 61.0, NerveOutcome.MISPLACED, (0.0, 0.0)),
+        ({"axial_offset_mm": 20.0}, 0.99, 61.0, NerveOutcome.MISPLACED, (0.0, 0.0)),
         # Straight across through the axis: 4 mm are within 2 mm of it, 3 mm within 1.5 mm.
         ({"distance_mm": 0.0, "angle_deg": 90.0}, 2.0, 61.0, NerveOutcome.COVERED, (4.0, 4.0)),
         (

@@ -843,3 +843,19 @@ def test_truth_is_what_the_plant_says() -> None:
     assert truth.radius_minus20_mm == probe.radius_minus20_mm
     assert truth.liquid_g == probe.liquid_g
     assert truth.heat_w == probe.heat_w
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_tip_that_is_cooled_steadily_does_not_warm_up_again_on_its_way(profile: str) -> None:
+    probe = plant(profile)
+    coldest_c = probe.tip_temp_c
+    rebound_k = 0.0
+
+    for _ in range(1000):
+        probe.step(OPEN)
+        coldest_c = min(coldest_c, probe.tip_temp_c)
+        rebound_k = max(rebound_k, probe.tip_temp_c - coldest_c)
+
+    assert coldest_c < -50.0
+    # Tissue that freezes at the needle holds it up; a step too long would let it dive first.
+    assert rebound_k < 0.5

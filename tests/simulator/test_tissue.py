@@ -238,19 +238,6 @@ def test_a_needle_without_size_is_refused(od_mm: float, length_mm: float, field:
         tissue(od_mm, length_mm)
 
 
-def test_a_saved_state_goes_on_as_the_original() -> None:
-    ice = tissue(0.91, 8.0)
-    freeze(ice, -60.0, from_s=0.0, to_s=20.0)
-    other = tissue(0.91, 8.0)
-    other.load(ice.save())
-
-    freeze(ice, -60.0, from_s=20.0, to_s=30.0)
-    freeze(other, -60.0, from_s=20.0, to_s=30.0)
-
-    assert other.radius_mm == ice.radius_mm
-    assert other.save() == ice.save()
-
-
 def test_a_heated_needle_melts_a_film_long_before_the_ball_is_gone() -> None:
     ice = tissue(0.91, 8.0)
     freeze(ice, -67.0, from_s=0.0, to_s=60.0)

@@ -132,6 +132,7 @@ class ScriptedDevice:
         self.tip_follows = True
         self.tip_c = BODY_C
         self.coldest_c = -90.0
+        self.flow_ug_s = 30_000
         self.threshold_ua = 500
         self.script: list[tuple[int, str, Any]] = []
         self.commands: list[tuple[float, Op]] = []
@@ -352,7 +353,7 @@ class ScriptedDevice:
             skin_mdegc=31_000,
             supply_mbar=50_000,
             exhaust_mbar=1_200,
-            exhaust_flow_ug_s=30_000 if freezing else 0,
+            exhaust_flow_ug_s=self.flow_ug_s if freezing else 0,
             cartridge_mdegc=20_000,
             battery_mv=3_900,
             button=0,
