@@ -114,7 +114,7 @@ class TissueTable(_Table):
     conductivity_frozen_w_m_k: Annotated[float, Field(ge=0.05, le=5.0)] | None = None
     latent_heat_kj_kg: Annotated[float, Field(ge=10.0, le=400.0)] | None = None
     model: Literal["fast", "reference"] = "fast"
-    """``reference`` is conduction in two dimensions: exact, and some 20 times as slow."""
+    """``reference`` is conduction in two dimensions, some 20 times as slow."""
 
     @model_validator(mode="after")
     def _can_be(self) -> Self:
