@@ -26,9 +26,11 @@ class ShellColumn:
     Attributes:
         enthalpy: Of each shell, J/mm3; ``look`` must be called after a change.
         potential: Conduction potential of each shell, W/mm.
+        slope: Of the potential over the enthalpy.
+        warming: Help of blood, W per J/mm3 that is missing; 0 in ice.
     """
 
-    __slots__ = ("_slope", "_start", "_warming", "curves", "enthalpy", "potential", "shells")
+    __slots__ = ("_start", "curves", "enthalpy", "potential", "shells", "slope", "warming")
 
     def __init__(self, curves: HeatCurves, shells: Shells, start: Value) -> None:
         self.curves = curves
@@ -36,8 +38,8 @@ class ShellColumn:
         self._start = start
         self.enthalpy: list[Value] = [start] * SHELLS
         self.potential: list[Value] = [0.0] * SHELLS
-        self._slope: list[Value] = [0.0] * SHELLS
-        self._warming: list[Value] = [0.0] * SHELLS
+        self.slope: list[Value] = [0.0] * SHELLS
+        self.warming: list[Value] = [0.0] * SHELLS
 
     def move(self, duration_s: Value, heat_w: Value) -> None:
         """Take one implicit step with a known heat flow into the needle."""
@@ -56,7 +58,7 @@ class ShellColumn:
         per_heat = curves.width_k / melting
         twice_rise = 2.0 * curves.half_rise
         warming = curves.perfusion / curves.capacity
-        potential, slope, blood = self.potential, self._slope, self._warming
+        potential, slope, blood = self.potential, self.slope, self.warming
         for i, enthalpy in enumerate(self.enthalpy):
             if enthalpy > 0.0:
                 potential[i] = warm * enthalpy
@@ -81,7 +83,7 @@ class ShellColumn:
         self._take_chords(self._solve(horizon_s, shells.needle_mm, shells.needle_mm * drive))
         rises, shares = self._eliminate(horizon_s)
         rise, diagonal = self._close(rises[1], shares[1], horizon_s, shells.needle_mm)
-        tangent = self._slope[0]
+        tangent = self.slope[0]
         stiff = 1.0 - tangent * shells.needle_mm / diagonal
         boundary = self.potential[0] + tangent * rise / diagonal / stiff
         boundary_c = self._temp_of(boundary)
@@ -113,8 +115,8 @@ class ShellColumn:
 
         Gauss elimination from the outside in, of the implicit heat balance of each shell.
         """
-        potential, slope, enthalpy = self.potential, self._slope, self.enthalpy
-        warming, start = self._warming, self._start
+        potential, slope, enthalpy = self.potential, self.slope, self.enthalpy
+        warming, start = self.warming, self._start
         outward_mm, volume_mm3 = self.shells.outward_mm, self.shells.volume_mm3
         per_s = 1.0 / duration_s
         rises: list[Value] = [0.0] * SHELLS
@@ -137,7 +139,7 @@ class ShellColumn:
         self, outer_rise: Value, outer_share: Value, duration_s: Value, needle_mm: float
     ) -> tuple[Value, Value]:
         """Return the heat balance of the first shell: ``rise`` over ``diagonal``."""
-        potential, slope, blood = self.potential, self._slope, self._warming[0]
+        potential, slope, blood = self.potential, self.slope, self.warming[0]
         outward_mm = self.shells.outward_mm[0]
         coupling = outward_mm * slope[1]
         rise = outward_mm * (potential[1] - potential[0]) + coupling * outer_rise
@@ -148,7 +150,7 @@ class ShellColumn:
     # -- what differs between one needle and many ------------------------------------------------
 
     def _take_chords(self, change: list[Value]) -> None:
-        slope, potential, enthalpy = self._slope, self.potential, self.enthalpy
+        slope, potential, enthalpy = self.slope, self.potential, self.enthalpy
         for i, gain in enumerate(change):
             if abs(gain) > STILL_J_MM3:
                 slope[i] = (self._potential_of(enthalpy[i] + gain) - potential[i]) / gain

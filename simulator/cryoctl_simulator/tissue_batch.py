@@ -80,8 +80,8 @@ class _ManyColumns(ShellColumn):
         warming = curves.perfusion / curves.capacity
         for i, enthalpy in enumerate(self.enthalpy):
             thawed = enthalpy > 0.0
-            self.potential[i], self._slope[i] = self._curve(enthalpy, thawed, warm)
-            self._warming[i] = np.where(thawed, warming * volumes[i], 0.0)
+            self.potential[i], self.slope[i] = self._curve(enthalpy, thawed, warm)
+            self.warming[i] = np.where(thawed, warming * volumes[i], 0.0)
 
     def _curve(self, enthalpy: Value, thawed: Value, warm: Value) -> tuple[Value, Value]:
         curves = self.curves
@@ -104,7 +104,7 @@ class _ManyColumns(ShellColumn):
             moved = np.abs(gain) > STILL_J_MM3
             there, _ = self._curve(after, after > 0.0, warm)
             rise = there - self.potential[i]
-            self._slope[i] = np.where(moved, rise / np.where(moved, gain, 1.0), self._slope[i])
+            self.slope[i] = np.where(moved, rise / np.where(moved, gain, 1.0), self.slope[i])
 
     def _mean_conductivity(
         self, boundary: Value, boundary_temp_c: Value, tip_temp_c: Value
@@ -139,6 +139,8 @@ class TissueBatch:
         self._start = np.array([one.enthalpy_at(one.temp_c) for one in singles])
         self._enthalpy = np.repeat(self._start[None, :], SHELLS, axis=0)
         self._potential = np.zeros((SHELLS, count))
+        self._slope = np.zeros((SHELLS, count))
+        self._warming = np.zeros((SHELLS, count))
         self._tip_temp_c = self.temp_c.copy()
         self._elapsed_s = np.zeros(count)
         self._heat_j = np.zeros(count)
@@ -159,7 +161,6 @@ class TissueBatch:
             return
         elapsed_s = self._elapsed_s[due]
         columns = self._columns(due)
-        columns.look()
         columns.move(elapsed_s, self._heat_j[due] / elapsed_s)
         is_calm = changed_k[due] < CALM_K_S * elapsed_s
         self._horizon_s[due] = np.where(is_calm, CALM_STEP_S, duration_s)
@@ -213,16 +214,21 @@ class TissueBatch:
     def _columns(self, which: _Indices) -> _ManyColumns:
         columns = _ManyColumns(self._curves.of(which), self._shells, self._start[which])
         columns.enthalpy = list(self._enthalpy[:, which])
+        columns.potential = list(self._potential[:, which])
+        columns.slope = list(self._slope[:, which])
+        columns.warming = list(self._warming[:, which])
         return columns
 
     def _see(self, which: _Indices, columns: _ManyColumns, tip_temp_c: Array) -> None:
         columns.look()
         self._enthalpy[:, which] = columns.enthalpy
         self._potential[:, which] = columns.potential
+        self._warming[:, which] = columns.warming
         self._tip_temp_c[which] = tip_temp_c
         conductance_w_k, boundary_c = columns.needle_side(self._horizon_s[which], tip_temp_c)
         self.conductance_w_k[which] = conductance_w_k
         self.boundary_temp_c[which] = boundary_c
+        self._slope[:, which] = columns.slope  # The next step begins with these chords.
 
 
 def _pick(values: Array, rows: _Indices) -> Array:
