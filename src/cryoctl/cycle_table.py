@@ -150,9 +150,8 @@ class PhaseMachine:
     """Carries the table out; keeps no phase of its own between calls."""
 
     def __init__(self) -> None:
-        self._model = _Model()
         self._machine = Machine(
-            self._model,
+            _Model(),
             states=[phase.value for phase in Phase],
             initial=Phase.DISCONNECTED.value,
             auto_transitions=False,
@@ -164,12 +163,14 @@ class PhaseMachine:
 
     def fire(self, phase: Phase, trigger: Trigger) -> Phase:
         """Return the phase that ``trigger`` leads to; raises IllegalTriggerError if none."""
-        self._machine.set_state(phase.value)
+        # A model for each call: runs in other threads use the same table at the same time.
+        model = _Model()
+        model.state = phase.value
         try:
-            self._machine.events[trigger.value].trigger(self._model)
+            self._machine.events[trigger.value].trigger(model)
         except (MachineError, KeyError) as error:
             raise IllegalTriggerError(f"{trigger} is not possible in {phase}") from error
-        return Phase(self._model.state)
+        return Phase(model.state)
 
     def knows(self, phase: Phase, trigger: Trigger) -> bool:
         """Return True if the table has a row for ``phase`` and ``trigger``."""

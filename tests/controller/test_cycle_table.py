@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -145,3 +147,24 @@ def test_the_diagram_holds_every_row() -> None:
         row for row in single if f"{row.source} --> {row.target}: {row.trigger}" not in drawn
     ] == []
     assert any("SAFE" in line and "trip" in line for line in lines if "note" in line)
+
+
+def test_many_threads_may_use_one_table_at_the_same_time() -> None:
+    machine = PhaseMachine()
+    rows = [row for row in ROWS if row.trigger is not Trigger.TRIP]
+
+    def walk(number: int) -> list[Phase]:
+        turned = rows[number:] + rows[:number]
+        return [machine.fire(row.source, row.trigger) for _ in range(200) for row in turned]
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(walk, range(4)))
+    finally:
+        sys.setswitchinterval(before)
+
+    for number, phases in enumerate(found):
+        turned = rows[number:] + rows[:number]
+        assert phases == [row.target for _ in range(200) for row in turned]
