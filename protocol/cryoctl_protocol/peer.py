@@ -98,6 +98,10 @@ class FaultPort(Protocol):
 class Hands(Protocol):
     """What people do to a simulated probe by hand; to a real one they do it themselves."""
 
+    def check(self, scenario: str) -> None:
+        """Read a scenario and move nothing; raises AddressError without one, else FileError."""
+        ...
+
     def place(self, scenario: str | None) -> None:
         """Put the needle into fresh tissue: that of a scenario's name or file, or the same kind."""
         ...

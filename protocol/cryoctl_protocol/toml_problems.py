@@ -99,7 +99,10 @@ def translate(
 ) -> list[Finding]:
     """Return what ``error`` says about ``data``, one finding a key."""
     findings: dict[KeyPath, list[Finding]] = {}
-    for detail in error.errors(include_url=False):
+    details = error.errors(include_url=False)
+    for detail in details:
+        if detail["type"] == "too_short" and _has_errors_inside(detail["loc"], details):
+            continue  # pydantic does not count the elements it could not use.
         place = _locate(model, data, detail["loc"])
         for finding in _explain(detail, place, model):
             findings.setdefault(finding.path, []).append(finding)
@@ -107,6 +110,11 @@ def translate(
     # A misspelt key is one mistake, although its right name is then missing.
     meant = {finding.suggestion for finding in kept if finding.suggestion}
     return [f for f in kept if not (f.path in meant and f.message.startswith("missing"))]
+
+
+def _has_errors_inside(loc: KeyPath, details: Iterable[Any]) -> bool:
+    length = len(loc)
+    return any(len(d["loc"]) > length and d["loc"][:length] == loc for d in details)
 
 
 class _Place(NamedTuple):

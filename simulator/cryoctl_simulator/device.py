@@ -123,6 +123,8 @@ class SimulatedDevice:
     def place(self, scenario: Scenario) -> None:
         """Put the needle into fresh tissue; cartridge, battery and room stay as they are."""
         self.plant.place(scenario)
+        if self._faults.has("no_contact"):
+            self.plant.contact = 0.0
 
     def change_cartridge(self) -> None:
         """Put in a full cartridge, as warm as the room."""
@@ -130,7 +132,9 @@ class SimulatedDevice:
         full = plant.scenario.model_copy(update={"cartridge": CartridgeTable()})
         fresh = Plant(plant.parameters, full)
         plant.cartridge = fresh.cartridge
+        plant.cartridge.mass_g += fresh.line_g  # The feed was filled when the first was pierced.
         plant.vapour_draw = fresh.vapour_draw
+        plant.moisture_ppm = fresh.moisture_ppm
         plant.cartridge_temp_c = fresh.cartridge_temp_c  # What follows from it follows anew.
 
     # -- power -----------------------------------------------------------------------------------

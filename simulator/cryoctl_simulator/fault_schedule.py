@@ -105,6 +105,13 @@ class FaultSchedule:
             if effect is not None and item.began_tick is not None:
                 effect(actuators, outputs)
 
+    def has(self, fault_id: str) -> bool:
+        """Return True while this fault is present."""
+        return any(
+            item.injection.fault.fault_id == fault_id and item.began_tick is not None
+            for item in self._items
+        )
+
     def link_has(self, effect: LinkEffect) -> bool:
         """Return True while a present fault has ``effect`` on the link."""
         return any(

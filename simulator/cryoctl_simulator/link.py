@@ -35,7 +35,7 @@ def open_link(url: DeviceUrl) -> Opened:
     except ProfileError as error:
         raise AddressError(f"device {url}: {error}") from error
     seed = _seed(url)
-    scenario, scenario_text = _scenario(url, url.get("scenario"))
+    scenario, scenario_text = _scenario(f"device {url}: ", url.get("scenario"))
     device = SimulatedDevice(
         probe.firmware,
         Plant(probe.plant, scenario),
@@ -68,9 +68,12 @@ class _Hands:
         self._device = device
         self._url = url
 
+    def check(self, scenario: str) -> None:
+        _scenario("", scenario)
+
     def place(self, scenario: str | None) -> None:
         name = self._url.get("scenario") if scenario is None else scenario
-        self._device.place(_scenario(self._url, name)[0])
+        self._device.place(_scenario("", name)[0])
 
     def change_cartridge(self) -> None:
         self._device.change_cartridge()
@@ -97,7 +100,7 @@ def _seed(url: DeviceUrl) -> int:
     return int(text)
 
 
-def _scenario(url: DeviceUrl, name: str | None) -> tuple[Scenario, str]:
+def _scenario(where: str, name: str | None) -> tuple[Scenario, str]:
     if name is None:
         return Scenario(), ""
     shipped = shipped_scenarios()
@@ -110,7 +113,7 @@ def _scenario(url: DeviceUrl, name: str | None) -> tuple[Scenario, str]:
         reason = error.strerror or "cannot be read"
         known = ", ".join(shipped) or "none"
         raise AddressError(
-            f"device {url}: scenario '{name}': {reason}; give a TOML file or one of: {known}"
+            f"{where}scenario '{name}': {reason}; give a TOML file or one of: {known}"
         ) from error
     text = decode_utf8(data, name)
     return load_scenario(text, name), text

@@ -110,6 +110,7 @@ class Plant(GasPath):
             tick_s: Step; other than 10 ms only to check how little the step matters.
         """
         super().__init__(parameters, scenario, tick_s)
+        self.scenario = scenario
         self.place(scenario)
         surface_mm2 = pi * parameters.needle_od_mm * parameters.active_length_mm
         self._air_w_k = AIR_W_MM2_K * surface_mm2 * parameters.needles
@@ -120,8 +121,6 @@ class Plant(GasPath):
         self._tip_2_step = 1.0 - exp(-tick_s / parameters.tip_2_lag_s)
         self._tip_start_c = start_c
         self.heat_w = 0.0
-        # A bench has no patient: its "skin" is as cold as what the needle lies in.
-        self._skin_body_c = min(parameters.skin_temp_c, start_c)
         self.skin_temp_c = self._skin_body_c
         self.handle_temp_c = scenario.ambient_temp_c
         self._see_sides()
@@ -129,8 +128,20 @@ class Plant(GasPath):
         self.battery_mv = self.battery.voltage_mv
 
     def place(self, scenario: Scenario) -> None:
-        """Put the needle into the fresh tissue of ``scenario``; gas, battery and room stay."""
-        self.scenario = scenario
+        """Put the needle into the fresh tissue of ``scenario``; all that is outside it stays.
+
+        Tissue, nerve and body are the new scenario's; room, hand, cartridge, battery and the
+        present skin temperature go on as they are.
+        """
+        start = self.scenario
+        self.scenario = scenario.model_copy(
+            update={
+                "ambient_temp_c": start.ambient_temp_c,
+                "hand": start.hand,
+                "cartridge": start.cartridge,
+                "battery_charge": start.battery_charge,
+            }
+        )
         parameters, table = self.parameters, scenario.tissue
         is_fast = table.model == "fast"
         self.tissue: Tissue | ReferenceTissue = (Tissue if is_fast else ReferenceTissue)(
@@ -139,6 +150,9 @@ class Plant(GasPath):
             active_length_mm=parameters.active_length_mm,
         )
         self.contact = 0.0 if table.preset == "air" else 1.0
+        # A bench has no patient: its "skin" is as cold as what the needle lies in.
+        around_c = self.tissue.temp_c if self.contact > 0.0 else start.ambient_temp_c
+        self._skin_body_c = min(parameters.skin_temp_c, around_c)
         in_tissue = scenario.nerve.present and table.preset != "air"
         self.nerve = (
             Nerve(

@@ -153,8 +153,7 @@ def _session_operator(options: RunOptions, opened: Opened, *, arm_and_start: boo
     """Return who leads through a session; a real probe is put in place by a person."""
     placements = options.placements
     if opened.hands is not None:
-        scenarios = [placement.scenario for placement in placements]
-        return simulated_session(opened.hands, scenarios, AutomaticOperator)
+        return simulated_session(opened.hands, placements, AutomaticOperator)
     if not sys.stdin.isatty():
         raise click.UsageError("a real device is put in place by hand: run this in a terminal")
     lines = TypedLines(sys.stdin)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import IO, Protocol
+from typing import IO, Final, Protocol
 
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
 from cryoctl.stimulation import STIMULUS_OFF, STIMULUS_S, Stimulation, Stimulus
+
+_PLACING: Final = "Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
 
 
 class Lines(Protocol):
@@ -50,7 +52,7 @@ class ConsoleOperator:
         self._say = say
         self._lines = lines
         self._told: tuple[Phase, str] | None = None
-        self._told_of: Stimulation | None = None
+        self._placing = PlacingWords(say)
 
     def stays(self, controller: Controller) -> bool:
         """Return False: one treatment is all."""
@@ -65,11 +67,12 @@ class ConsoleOperator:
             case Phase.READY:
                 self._arm(controller, typed, now_s)
             case Phase.PLACEMENT:
-                self._place(controller, typed, now_s)
+                self._tell(Phase.PLACEMENT, f"placing. {_PLACING}")
+                self._placing.take(typed, controller, now_s)
             case Phase.ARMED:
                 self._tell(Phase.ARMED, "armed. Type start and Enter within 10 s; Ctrl-C stops")
                 if typed == "start":
-                    self._ask(controller, Request.START, now_s)
+                    _ask(self._say, controller, Request.START, now_s)
             case phase:
                 self._told = None if self._told and self._told[0] is not phase else self._told
 
@@ -91,24 +94,41 @@ class ConsoleOperator:
             "ready. Type arm and Enter when the probe is in place, or place to look for the nerve",
         )
         if typed == "arm":
-            self._ask(controller, Request.ARM, now_s)
+            _ask(self._say, controller, Request.ARM, now_s)
         elif typed == "place":
-            self._ask(controller, Request.PLACE, now_s)
+            _ask(self._say, controller, Request.PLACE, now_s)
+            self._told = None  # Told again when it comes back.
 
-    def _place(self, controller: Controller, typed: str, now_s: float) -> None:
-        self._tell(
-            Phase.PLACEMENT,
-            "placing. Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end",
-        )
+    def _tell(self, phase: Phase, text: str) -> None:
+        if self._told != (phase, text):
+            self._told = (phase, text)
+            self._say(text)
+
+
+class PlacingWords:
+    """Carries out what is typed in PLACEMENT: stimuli, and the word that ends it.
+
+    Args:
+        say: Shows a line to the operator.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._told_of: Stimulation | None = None
+
+    def take(self, typed: str, controller: Controller, now_s: float) -> None:
+        """Do what one line says, empty for none; tell what the last stimulus has done."""
         word, *numbers = typed.split() or [""]
         if word == "placed":
-            self._ask(controller, Request.PLACED, now_s)
+            _ask(self._say, controller, Request.PLACED, now_s)
         elif word == "stimulate":
             stimulus = _stimulus(numbers)
             if stimulus is None:
                 self._say("stimulate takes three numbers: pulses a second, ms, mA")
             else:
-                self._ask(controller, Request.STIMULATE, now_s, stimulus)
+                _ask(self._say, controller, Request.STIMULATE, now_s, stimulus)
+        elif word:
+            self._say(f"{word!r} is not possible while placing. {_PLACING}")
         self._tell_response(controller)
 
     def _tell_response(self, controller: Controller) -> None:
@@ -119,21 +139,17 @@ class ConsoleOperator:
         self._told_of = stimulation
         self._say(stimulation.words)
 
-    def _ask(
-        self,
-        controller: Controller,
-        request: Request,
-        now_s: float,
-        stimulus: Stimulus = STIMULUS_OFF,
-    ) -> None:
-        refusal = controller.request(request, now_s, stimulus)
-        if refusal is not None:
-            self._say(f"{request} refused: {refusal.reason}")
 
-    def _tell(self, phase: Phase, text: str) -> None:
-        if self._told != (phase, text):
-            self._told = (phase, text)
-            self._say(text)
+def _ask(
+    say: Callable[[str], None],
+    controller: Controller,
+    request: Request,
+    now_s: float,
+    stimulus: Stimulus = STIMULUS_OFF,
+) -> None:
+    refusal = controller.request(request, now_s, stimulus)
+    if refusal is not None:
+        say(f"{request} refused: {refusal.reason}")
 
 
 def _stimulus(numbers: list[str]) -> Stimulus | None:
@@ -164,31 +180,34 @@ class ConsoleHelper:
         self._lines = lines
         self._names = names
         self._said = ""
+        self._placing = PlacingWords(say)
 
-    def in_place(self, placement: int) -> bool:
-        """Ask for the probe to be put in place."""
-        name, count = self._names[placement - 1], len(self._names)
-        return self._has_typed(
-            "placed",
-            f"placement {placement} of {count}, {name}: put the probe in place, then type placed "
-            "and Enter",
+    def place(self, controller: Controller, now_s: float) -> None:
+        """Ask for the probe to be put in place; pass on stimuli until it is there."""
+        number = controller.placement
+        typed = self._answer(
+            f"placement {number} of {len(self._names)}, {self._names[number - 1]}: put the probe "
+            f"in place. {_PLACING}"
         )
+        self._placing.take(typed, controller, now_s)
+        if controller.phase is not Phase.PLACEMENT:
+            self._said = ""
 
     def has_new_cartridge(self) -> bool:
         """Ask for a full cartridge."""
-        return self._has_typed(
-            "changed",
+        typed = self._answer(
             "the gas left is not enough for the next placement (SR-22): put in a full cartridge, "
-            "then type changed and Enter; Ctrl-C ends the session",
+            "then type changed and Enter; Ctrl-C ends the session"
         )
+        if typed == "changed":
+            self._said = ""
+        return typed == "changed"
 
-    def _has_typed(self, word: str, prompt: str) -> bool:
+    def _answer(self, prompt: str) -> str:
+        """Show ``prompt`` once; return what was typed since, empty if nothing."""
         typed = self._lines.take()
-        if self._said != prompt:
-            self._said = prompt
-            self._say(prompt)
-            return False  # What was typed before was no answer to this.
-        if typed != word:
-            return False
-        self._said = ""
-        return True
+        if self._said == prompt:
+            return typed
+        self._said = prompt
+        self._say(prompt)
+        return ""  # What was typed before was no answer to this.

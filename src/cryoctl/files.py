@@ -39,7 +39,7 @@ def treatment_text(path: Path) -> tuple[str, str]:
     except FileError as error:
         if path.suffix or path.exists():
             raise
-        close = get_close_matches(name, shipped_treatments(), n=1)
+        close = get_close_matches(path.name, shipped_treatments(), n=1)
         meant = f"; did you mean '{close[0]}'?" if close else ""
         hint = f"give a TOML file or a name that 'cryoctl treatments' lists{meant}"
         raise FileError([error.problems[0]._replace(hint=hint)]) from error

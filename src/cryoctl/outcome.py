@@ -6,8 +6,10 @@ from pathlib import Path
 from shlex import quote
 from typing import Final
 
+from cryoctl.files import DEFAULT_PROFILE
 from cryoctl.summary import CycleSummary, FaultSummary, NerveTruth, Summary
-from cryoctl_protocol.profile import profile_names
+from cryoctl_protocol.peer import DeviceUrl
+from cryoctl_protocol.profile import is_profile_file, profile_names
 
 _GREEN, _RED, _YELLOW = "32", "31", "33"
 _COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
@@ -72,7 +74,6 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
         lines.append(f"not provided by the device: {missing.name}{rests}")
     seed = "none" if summary.seed is None else summary.seed
-    is_built_in = summary.profile in profile_names()
     origin = f"{summary.profile}, seed {seed}, exit code {summary.exit_code}"
     lines += [
         "",
@@ -81,12 +82,31 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         f"report     {report or 'not written'}",
         "",
         "next:",
-        *([f"  {program} plan --profile {summary.profile}"] if is_built_in else []),
-        f"  {program} run --fault valve_stuck_open@freeze+20s",
+        *_next_of_probe(summary, program),
         f"  {program} report {quote(str(summary.recording))}",
         "",
     ]
     return "\n".join(lines)
+
+
+def _next_of_probe(summary: Summary, program: str) -> list[str]:
+    """Return what to try next on the same kind of probe; nothing if it has no name here."""
+    name = _profile_name(summary)
+    if name is None:
+        return []
+    given = "" if name == DEFAULT_PROFILE else f" --profile {quote(name)}"
+    return [
+        f"  {program} plan --profile {quote(name)}",
+        f"  {program} run{given} --fault valve_stuck_open@freeze+20s",
+    ]
+
+
+def _profile_name(summary: Summary) -> str | None:
+    """Return what the probe is called in ``--profile``: built in, or a file; None if unknown."""
+    if summary.profile in profile_names():
+        return summary.profile
+    url = DeviceUrl.parse(summary.device)
+    return url.path if url.scheme == "sim" and is_profile_file(url.path) else None
 
 
 def _nerve_lines(nerve: NerveTruth, where: str) -> list[str]:

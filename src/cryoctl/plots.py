@@ -39,6 +39,9 @@ _SMALL: Final = 10.0
 _TURNED_MIN: Final = 11.0
 """Pixels of width that a name written upwards needs."""
 _FREEZING: Final = ("COOLING", "HOLD")
+_FIRST_PHASE: Final = "SELF_TEST"
+"""Of every placement; after a freeze or a trip it is another one's."""
+_TRIPPED: Final = "SAFE"
 
 _BLUE: Final = "#0b5cad"
 _PALE_BLUE: Final = "#5f97cf"
@@ -67,12 +70,13 @@ _SHADE: Final = {
 
 
 class Span(NamedTuple):
-    """One phase from its start to its end."""
+    """One phase from its start to its end; cycles are counted anew at each placement."""
 
     phase: str
     cycle: int
     start_s: float
     end_s: float
+    placement: int
 
 
 def cycle_svg(
@@ -102,7 +106,8 @@ def cycle_svg(
     time = Scale(start_s, max(end_s, start_s + 1.0), LEFT, width - RIGHT)
     spans = [s for s in phase_spans(recording) if s.end_s > time.low and s.start_s < time.high]
     panels = _panels(recording)
-    boxes = stack(panels, _draw_ribbon(canvas, spans, time), height - BOTTOM)
+    top = _draw_ribbon(canvas, spans, time, in_session=_in_session(recording, spans))
+    boxes = stack(panels, top, height - BOTTOM)
     for panel, box in zip(panels, boxes, strict=True):
         _draw_shades(canvas, spans, time, box)
         scale = draw_axes(canvas, panel, time, box)
@@ -147,15 +152,17 @@ def phase_spans(recording: Recording) -> list[Span]:
     is_new = (phase[1:] != phase[:-1]) | (cycle[1:] != cycle[:-1])
     starts = [0, *(int(index) + 1 for index in np.flatnonzero(is_new))]
     ends = [*starts[1:], len(now_s) - 1]
-    return [
-        Span(
-            recording.phase_name(int(phase[start])),
-            int(cycle[start]),
-            float(now_s[start]),
-            float(now_s[end]),
-        )
-        for start, end in zip(starts, ends, strict=True)
-    ]
+    spans: list[Span] = []
+    placement, has_begun = 1, False
+    for start, end in zip(starts, ends, strict=True):
+        name, number_of_cycle = recording.phase_name(int(phase[start])), int(cycle[start])
+        if name != _FIRST_PHASE:
+            has_begun |= number_of_cycle > 0 or name == _TRIPPED
+        elif has_begun:
+            placement, has_begun = placement + 1, False
+        span = Span(name, number_of_cycle, float(now_s[start]), float(now_s[end]), placement)
+        spans.append(span)
+    return spans
 
 
 def recorded_profile(recording: Recording) -> Profile | None:
@@ -239,7 +246,14 @@ def _draw_heading(canvas: Canvas, title: str, subtitle: str) -> None:
     canvas.text(LEFT, 41, subtitle, size=LABEL_SIZE, fill=MUTED)
 
 
-def _draw_ribbon(canvas: Canvas, spans: list[Span], time: Scale) -> float:
+def _in_session(recording: Recording, spans: list[Span]) -> bool:
+    """Return True if the recording is of several placements, even if it ended at the first."""
+    planned = (recording.summary or {}).get("placements")
+    count = len(planned) if isinstance(planned, list) else 1
+    return max([count, *(span.placement for span in spans)]) > 1
+
+
+def _draw_ribbon(canvas: Canvas, spans: list[Span], time: Scale, *, in_session: bool) -> float:
     """Draw the named phases and the cycles above them; return where the ribbon ends."""
     top = _HEADING_HEIGHT + 18.0
     turned = [_name(s) for s in spans if not _fits(s, time) and _width(s, time) >= _TURNED_MIN]
@@ -256,12 +270,13 @@ def _draw_ribbon(canvas: Canvas, spans: list[Span], time: Scale) -> float:
         elif width >= _TURNED_MIN:
             y = top + height - 4.0
             canvas.text(middle + 3.5, y, _name(span), size=_SMALL, turned=True)
-    for cycle in sorted({span.cycle for span in spans if span.cycle}):
-        of_cycle = [s for s in spans if s.cycle == cycle]
+    for placement, cycle in sorted({(s.placement, s.cycle) for s in spans if s.cycle}):
+        of_cycle = [s for s in spans if (s.placement, s.cycle) == (placement, cycle)]
         start, end = time(of_cycle[0].start_s) + 1, time(of_cycle[-1].end_s) - 1
         canvas.line(start, top - 4, end, top - 4, stroke=INK, stroke_width=1.2)
         middle = (start + end) / 2
-        canvas.text(middle, top - 8, f"cycle {cycle}", size=_SMALL, text_anchor="middle")
+        name = f"cycle {placement}.{cycle}" if in_session else f"cycle {cycle}"
+        canvas.text(middle, top - 8, name, size=_SMALL, text_anchor="middle")
     return top + height
 
 

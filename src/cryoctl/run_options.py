@@ -17,7 +17,7 @@ from cryoctl.session_file import Placement, Session, load_session
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable, load_vendor_table
 from cryoctl_protocol.peer import AddressError, DeviceUrl
-from cryoctl_protocol.profile import is_profile_file, profile_names
+from cryoctl_protocol.profile import Profile, is_profile_file, load_profile, profile_names
 
 DEFAULT_SEED: Final = 1
 SPEED_MIN: Final = 0.1
@@ -105,7 +105,8 @@ def make_options(
         session: File with several placements; instead of ``treatment``.
 
     Raises:
-        AddressError: The address is wrong, or not one of a simulated device as the rest asks for.
+        AddressError: The address is wrong, of another probe than the treatment's, or not one of a
+            simulated device as the rest asks for.
         FileError: A mistake in a file or a setting.
         FileExistsError: ``out`` holds a run.
         ValueError: A number out of its range, or one text for ``faults``.
@@ -120,6 +121,7 @@ def make_options(
         first, text = chosen.treatment, chosen.document.text
     else:
         first, text = told.placements[0].treatment, told.placements[0].treatment_text
+    _refuse_other_profile(url, first.probe_profile)
     url = _complete(url, first.profile, scenario, seed, faults)
     files, table = _vendor(_path("vendor", vendor))
     return RunOptions(
@@ -140,6 +142,20 @@ def make_options(
     )
 
 
+def _refuse_other_profile(url: DeviceUrl, wanted: Profile) -> None:
+    """Raise AddressError for a simulated probe that would refuse the treatment (SR-28)."""
+    is_known = url.path in profile_names() or is_profile_file(url.path)
+    if url.scheme != "sim" or not is_known:
+        return
+    profile = load_profile(url.path)
+    if profile.hash32 != wanted.hash32:
+        raise AddressError(
+            f"device {url}: its profile is {profile.probe.id} ({profile.hash32:08x}), the "
+            f"treatment's {wanted.probe.id} ({wanted.hash32:08x}): leave the profile out of the "
+            "address, or take a treatment of this probe (SR-28)"
+        )
+
+
 def _session(path: Path | None, settings: tuple[str, ...], *, alone: bool) -> Session | None:
     if path is None:
         return None
@@ -150,11 +166,11 @@ def _session(path: Path | None, settings: tuple[str, ...], *, alone: bool) -> Se
 
 def _session_files(session: Session, url: DeviceUrl) -> list[tuple[str, str]]:
     """Return name and text of the session's files; refuses scenarios for a real device."""
-    scenarios = {p.scenario for p in session.placements if p.scenario is not None}
-    if scenarios and url.scheme != "sim":
+    named = {p.scenario: p for p in session.placements if p.scenario is not None}
+    if named and url.scheme != "sim":
         raise AddressError(f"device {url}: a placement's scenario is for simulated devices (sim:)")
-    files = sorted(name for name in scenarios if name.endswith(".toml"))
-    return [("session", session.text), *((name, read_text(Path(name))) for name in files)]
+    files = sorted(name for name in named if name.endswith(".toml"))
+    return [("session", session.text), *((name, named[name].scenario_text()) for name in files)]
 
 
 def settings_of(values: Mapping[str, object]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from cryoctl.operators import AutomaticOperator
 from cryoctl.results import Result, ResultsError, write_results
 from cryoctl.run_options import RunOptions
 from cryoctl.runner import automatic_operator, run_treatment
+from cryoctl.session_file import Placement
 from cryoctl.session_operator import simulated_session
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.peer import AddressError, Opened
@@ -95,17 +96,17 @@ def operator_of_run(options: RunOptions, *, arm_and_start: bool) -> Callable[[Op
     if not isinstance(arm_and_start, bool):
         raise ValueError(f"arm_and_start {arm_and_start!r}: expected True or False")  # noqa: TRY004
     if options.placements:
-        return partial(_operator_of_session, [place.scenario for place in options.placements])
+        return partial(_operator_of_session, options.placements)
     return automatic_operator if arm_and_start else _only_simulated
 
 
-def _operator_of_session(scenarios: Sequence[str | None], opened: Opened) -> Operator:
+def _operator_of_session(placements: Sequence[Placement], opened: Opened) -> Operator:
     if opened.hands is None:
         raise AddressError(
             f"device {opened.description}: somebody has to put a real probe in place: run the "
             "session by cryoctl run --session in a terminal, or step by step with cryoctl.connect"
         )
-    return simulated_session(opened.hands, scenarios, AutomaticOperator)
+    return simulated_session(opened.hands, placements, AutomaticOperator)
 
 
 def _only_simulated(opened: Opened) -> Operator:

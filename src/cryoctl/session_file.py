@@ -16,12 +16,14 @@ from cryoctl_protocol.toml_text import (
     FileError,
     FileKind,
     Finding,
+    Problem,
     parse_toml,
     validate,
 )
 
 PLACEMENTS_MAX: Final = 20
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_UNUSABLE: Final = "what it names cannot be used"
 _TEXT: Final = r"^[^\x00-\x1f\x7f]*$"
 
 
@@ -63,12 +65,23 @@ class Placement:
     Attributes:
         treatment_text: The treatment as its file has it, for the recording.
         scenario: To simulate; None is the one of the device's address.
+        scenario_named: That it cannot be used, with the line that names it; None without one.
     """
 
     name: str
     treatment: Treatment
     treatment_text: str
     scenario: str | None
+    scenario_named: Problem | None
+
+    def scenario_text(self) -> str:
+        """Return the text of the scenario's file; raises FileError, which tells who named it."""
+        assert self.scenario is not None
+        assert self.scenario_named is not None
+        try:
+            return read_text(Path(self.scenario))
+        except FileError as error:
+            raise FileError([self.scenario_named, *error.problems]) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +147,19 @@ def _placement(
         )
     folder = Path(document.source).parent
     path = Path(name) if name in shipped_treatments() else folder / name
-    text, source = treatment_text(path)
-    scenario = row.scenario
-    if scenario is not None and scenario.endswith(".toml"):
-        scenario = str(folder / scenario)
-    return Placement(row.name, read_treatment(text, source, settings).treatment, text, scenario)
+    try:
+        text, source = treatment_text(path)
+        treatment = read_treatment(text, source, settings).treatment
+    except FileError as error:
+        key = ("placement", index, "treatment") if row.treatment else ("treatment",)
+        named = document.problem(Finding(key, _UNUSABLE))
+        raise FileError([named, *error.problems]) from error
+    scenario, scenario_named = row.scenario, None
+    if scenario is not None:
+        scenario_named = document.problem(Finding(("placement", index, "scenario"), _UNUSABLE))
+        if scenario.endswith(".toml"):
+            scenario = str(folder / scenario)
+    return Placement(row.name, treatment, text, scenario, scenario_named)
 
 
 def _mistake(document: Document, index: int, key: str, message: str, hint: str) -> FileError:

@@ -9,14 +9,16 @@ from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.lockstep import Operator
 from cryoctl.operator_requests import Request
-from cryoctl_protocol.peer import Hands
+from cryoctl.session_file import Placement
+from cryoctl_protocol.peer import AddressError, Hands
+from cryoctl_protocol.toml_text import FileError
 
 
 class PlacementHelper(Protocol):
     """Whoever puts the probe in place and changes its cartridge."""
 
-    def in_place(self, placement: int) -> bool:
-        """Return True once the probe is at a placement, counted from 1."""
+    def place(self, controller: Controller, now_s: float) -> None:
+        """Do the next step in PLACEMENT; ask for PLACED once the probe is where it belongs."""
         ...
 
     def has_new_cartridge(self) -> bool:
@@ -36,10 +38,10 @@ class SimulatedHelper:
         self._hands = hands
         self._scenarios = scenarios
 
-    def in_place(self, placement: int) -> bool:
+    def place(self, controller: Controller, now_s: float) -> None:
         """Put the needle into fresh tissue."""
-        self._hands.place(self._scenarios[placement - 1])
-        return True
+        self._hands.place(self._scenarios[controller.placement - 1])
+        controller.request(Request.PLACED, now_s)
 
     def has_new_cartridge(self) -> bool:
         """Change the cartridge."""
@@ -59,7 +61,7 @@ class SessionOperator:
         self._make_operator = make_operator
         self._helper = helper
         self._operator = make_operator()
-        self._in_place = False
+        self._was_placed = False
 
     def stays(self, controller: Controller) -> bool:
         """Return True while a placement is complete and another is to come."""
@@ -74,12 +76,11 @@ class SessionOperator:
         elif phase is Phase.IDLE and controller.wants_cartridge:
             if self._helper.has_new_cartridge():
                 controller.request(Request.CARTRIDGE, now_s)
-        elif phase is Phase.READY and not self._in_place:
+        elif phase is Phase.READY and not self._was_placed:
             controller.request(Request.PLACE, now_s)
         elif phase is Phase.PLACEMENT:
-            if self._helper.in_place(controller.placement):
-                self._in_place = True
-                controller.request(Request.PLACED, now_s)
+            self._was_placed = True
+            self._helper.place(controller, now_s)
         else:
             self._operator.act(controller, now_s)
 
@@ -87,18 +88,30 @@ class SessionOperator:
         if self.stays(controller):
             controller.request(Request.ACKNOWLEDGE, now_s)
             self._operator = self._make_operator()
-            self._in_place = False
+            self._was_placed = False
 
 
 def simulated_session(
-    hands: Hands, scenarios: Sequence[str | None], make_operator: Callable[[], Operator]
+    hands: Hands, placements: Sequence[Placement], make_operator: Callable[[], Operator]
 ) -> SessionOperator:
     """Return the operator of a session on a simulated probe.
 
     Raises:
-        AddressError: A scenario that is not there.
-        FileError: Mistakes in one.
+        FileError: A scenario that is not there, or mistakes in one.
     """
-    for scenario in scenarios:
-        hands.place(scenario)  # Mistakes are told before the first freeze, not between two.
+    for placement in placements:
+        _check_scenario(hands, placement)  # Told before the first freeze, not between two.
+    scenarios = [placement.scenario for placement in placements]
     return SessionOperator(make_operator, SimulatedHelper(hands, scenarios))
+
+
+def _check_scenario(hands: Hands, placement: Placement) -> None:
+    named = placement.scenario_named
+    if placement.scenario is None or named is None:
+        return
+    try:
+        hands.check(placement.scenario)
+    except AddressError as error:
+        raise FileError([named._replace(message=str(error))]) from error
+    except FileError as error:
+        raise FileError([named, *error.problems]) from error

@@ -112,7 +112,14 @@ def test_the_nerve_is_looked_for_before_arm_and_each_response_is_told() -> None:
     assert console.type("arm") is Phase.PLACEMENT
     assert console.type("placed") is Phase.READY
 
-    assert console.said == [READY, PLACING, "response: MOTOR", "response: NONE", READY]
+    assert console.said == [
+        READY,
+        PLACING,
+        "response: MOTOR",
+        "response: NONE",
+        f"'arm' is not possible while {PLACING}",
+        READY,
+    ]
     assert console.type("arm") is Phase.ARMED
 
 

@@ -35,9 +35,9 @@ class SteadyHelper:
         self.placed: list[int] = []
         self.cartridges = 0
 
-    def in_place(self, placement: int) -> bool:
-        self.placed.append(placement)
-        return True
+    def place(self, controller: Controller, now_s: float) -> None:
+        self.placed.append(controller.placement)
+        controller.request(Request.PLACED, now_s)
 
     def has_new_cartridge(self) -> bool:
         self.cartridges += 1
@@ -190,19 +190,79 @@ def test_the_worst_verdict_counts() -> None:
     assert worst([Verdict.ABORTED, Verdict.SAFETY_TRIP]) is Verdict.SAFETY_TRIP
 
 
+PLACING = "Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
+
+
+def console_bench(said: list[str], script: Script) -> Bench:
+    """Return a bench with two placements and a person at it."""
+    operator = SessionOperator(
+        lambda: ConsoleOperator(said.append, script),
+        ConsoleHelper(said.append, script, ["medial", "lateral"]),
+    )
+    return Bench(a_treatment(count=1), operator=operator, later=[a_treatment(count=1)])
+
+
 def test_a_person_is_told_where_the_probe_goes_and_says_when_it_is_there() -> None:
     said: list[str] = []
     script = Script()
-    helper = ConsoleHelper(said.append, script, ["medial", "lateral"])
+    bench = console_bench(said, script)
+    bench.run_until(lambda: bench.phase is Phase.READY)
     script.lines = ["placed"]  # Typed before anybody asked.
 
-    early = helper.in_place(2)
-    still = helper.in_place(2)
-    script.lines = ["what", "placed"]
-    answers = [helper.in_place(2), helper.in_place(2)]
+    bench.run_until(lambda: bench.phase is Phase.PLACEMENT)
+    bench.run_for(0.5)
+    early = bench.phase
+    script.lines = ["what"]
+    bench.run_for(0.2)
+    answered = bench.phase
+    script.lines = ["placed"]
+    bench.run_for(0.2)
 
-    assert (early, still, answers) == (False, False, [False, True])
-    assert said == ["placement 2 of 2, lateral: put the probe in place, then type placed and Enter"]
+    assert (early, answered, bench.phase) == (Phase.PLACEMENT, Phase.PLACEMENT, Phase.READY)
+    assert said[:2] == [
+        f"placement 1 of 2, medial: put the probe in place. {PLACING}",
+        f"'what' is not possible while placing. {PLACING}",
+    ]
+
+
+@pytest.mark.requirement("SR-41")
+def test_the_nerve_is_looked_for_at_a_placement_of_a_session_and_again_before_arm() -> None:
+    said: list[str] = []
+    script = Script()
+    bench = console_bench(said, script)
+    bench.run_until(lambda: bench.phase is Phase.PLACEMENT)
+    bench.run_for(0.2)
+
+    for word in ("stimulate 2 0.1 1", "placed", "place", "stimulate 2 0.1 0.4", "placed", "arm"):
+        script.lines = [word]
+        bench.run_for(2.5)
+
+    prompt = f"placement 1 of 2, medial: put the probe in place. {PLACING}"
+    ready = "ready. Type arm and Enter when the probe is in place, or place to look for the nerve"
+    assert said == [
+        prompt,
+        "response: MOTOR",
+        ready,
+        prompt,
+        "response: NONE",
+        ready,
+        "armed. Type start and Enter within 10 s; Ctrl-C stops",
+    ]
+    assert [op for _, op in bench.device.commands].count(Op.STIMULATE) == 2
+
+
+def test_a_stimulus_that_is_still_going_on_forbids_placed_and_that_is_told() -> None:
+    said: list[str] = []
+    script = Script()
+    bench = console_bench(said, script)
+    bench.run_until(lambda: bench.phase is Phase.PLACEMENT)
+    bench.run_for(0.2)
+
+    script.lines = ["stimulate 2 0.1 1", "placed"]
+    bench.run_for(0.3)
+
+    assert bench.phase is Phase.PLACEMENT
+    assert said[-1].startswith("placed refused: the probe stimulates")
 
 
 def test_a_person_is_asked_for_a_cartridge_each_time() -> None:
@@ -223,11 +283,7 @@ def test_a_person_is_asked_for_a_cartridge_each_time() -> None:
 def test_a_person_arms_and_starts_anew_at_each_placement() -> None:
     said: list[str] = []
     script = Script()
-    names = ["medial", "lateral"]
-    operator = SessionOperator(
-        lambda: ConsoleOperator(said.append, script), ConsoleHelper(said.append, script, names)
-    )
-    bench = Bench(a_treatment(count=1), operator=operator, later=[a_treatment(count=1)])
+    bench = console_bench(said, script)
 
     for placement in (1, 2):
         bench.run_until(lambda: bench.phase is Phase.PLACEMENT)
@@ -241,10 +297,10 @@ def test_a_person_arms_and_starts_anew_at_each_placement() -> None:
     bench.run_until(lambda: bench.phase is Phase.COMPLETE)
     assert bench.controller.session_verdict is Verdict.PASS
     assert [text.split(".")[0] for text in said] == [
-        "placement 1 of 2, medial: put the probe in place, then type placed and Enter",
+        "placement 1 of 2, medial: put the probe in place",
         "ready",
         "armed",
-        "placement 2 of 2, lateral: put the probe in place, then type placed and Enter",
+        "placement 2 of 2, lateral: put the probe in place",
         "ready",
         "armed",
     ]

@@ -157,6 +157,25 @@ def test_ice_is_drawn_from_truth_and_estimate_and_each_line_says_from_which(
     assert [text for text in before if "radius" in text] == []
 
 
+def test_the_cycles_of_each_placement_are_their_own() -> None:
+    session = recordings.treatment(cycles=2, placements=2)
+
+    shown = texts(cycle_svg(session))
+    holds = [(s.placement, s.cycle) for s in phase_spans(session) if s.phase == "HOLD"]
+
+    named = [text for text in shown if text.startswith("cycle ")]
+    assert named == ["cycle 1.1", "cycle 1.2", "cycle 2.1", "cycle 2.2"]
+    assert holds == [(1, 1), (1, 2), (2, 1), (2, 2)]
+
+
+def test_a_session_that_ended_at_its_first_placement_is_labelled_as_its_table() -> None:
+    summary = {"verdict": "SAFETY_TRIP", "placements": [{"index": 1}, {"index": 2}]}
+
+    shown = texts(cycle_svg(recordings.treatment(cycles=1, summary=summary)))
+
+    assert "cycle 1.1" in shown
+
+
 def test_the_coldest_moment_is_where_it_belongs(run: Recording) -> None:
     """The line of the tip is the only one that reaches the pixel of its minimum."""
     svg = cycle_svg(run)

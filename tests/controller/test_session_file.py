@@ -86,6 +86,52 @@ def test_a_mistake_is_told_with_its_place(old: str, new: str, message: str) -> N
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "messages"),
+    [
+        (
+            '"knee-genicular"',
+            '"knee-genicula"',
+            [
+                "knee.toml:3: treatment: what it names cannot be used",
+                "did you mean 'knee-genicular'?",
+            ],
+        ),
+        (
+            '"occipital"',
+            '"mine.toml"',
+            [
+                "knee.toml:10: placement[1].treatment: what it names cannot be used",
+                "mine.toml:4: cycles.count: 11 is out of range",
+            ],
+        ),
+    ],
+)
+def test_a_mistake_in_what_a_session_names_is_told_with_the_line_that_names_it(
+    old: str, new: str, messages: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "mine.toml").write_text(MINE.replace("count = 1", "count = 11"), encoding="utf-8")
+    (tmp_path / "knee.toml").write_text(KNEE.replace(old, new), encoding="utf-8")
+
+    with pytest.raises(FileError) as caught:
+        load_session(tmp_path / "knee.toml")
+
+    text = str(caught.value)
+    assert [message for message in messages if message not in text] == []
+
+
+def test_a_mistake_inside_a_placement_is_the_only_one_told() -> None:
+    with pytest.raises(FileError) as caught:
+        read_session(KNEE.replace("scenario", "scenarios"), "knee.toml")
+
+    assert [problem.key for problem in caught.value.problems] == ["placement[1].scenarios"]
+
+
+def test_a_list_without_an_element_is_too_short() -> None:
+    with pytest.raises(FileError, match=r"placement: a list is too short \(allowed: at least 1\)"):
+        read_session('schema = 1\ntreatment = "occipital"\nplacement = []\n', "knee.toml")
+
+
 def test_the_schema_names_the_keys_of_a_placement() -> None:
     assert set(session_schema()["$defs"]["PlacementTable"]["properties"]) == {
         "name",

@@ -109,6 +109,10 @@ def test_the_command_line_tells_of_each_placement(capsys: pytest.CaptureFixture[
         (["knee-genicular", "--session", "knee.toml"], "give no other beside it"),
         (["--session", "none.toml"], "none.toml: No such file"),
         (["--session", "knee.toml", "--device", "tcp://127.0.0.1:1"], "for simulated devices"),
+        (
+            ["--session", "knee.toml", "--device", "sim:n2o-20g"],
+            "device sim:n2o-20g: its profile is n2o-20g",
+        ),
     ],
 )
 def test_a_session_that_cannot_be_is_refused(
@@ -116,16 +120,37 @@ def test_a_session_that_cannot_be_is_refused(
 ) -> None:
     assert invoke(["run", *arguments]) == 2
     assert message in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("scenario", "messages"),
+    [
+        ("fatt", ["knee.toml:10: placement[1].scenario: scenario 'fatt': No such file"]),
+        ("fatt.toml", ["knee.toml:10: placement[1].scenario: what it names", "fatt.toml: No such"]),
+        ("bad.toml", ["knee.toml:10: placement[1].scenario: what it names", "bad.toml:1: tissu"]),
+    ],
+)
 def test_a_scenario_of_a_later_placement_is_looked_at_before_anything_freezes(
-    capsys: pytest.CaptureFixture[str],
+    scenario: str, messages: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    Path("knee.toml").write_text(SESSION.replace('"fat"', '"fatt"'), encoding="utf-8")
+    Path("bad.toml").write_text("tissu = 1\n", encoding="utf-8")
+    Path("knee.toml").write_text(SESSION.replace('"fat"', f'"{scenario}"'), encoding="utf-8")
 
     assert invoke(["run", "--session", "knee.toml"]) == 2
-    assert "scenario 'fatt'" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert [message for message in messages if message not in err] == []
     assert not Path("runs").exists()
+
+
+def test_the_first_tests_of_a_session_are_in_the_tissue_of_the_address() -> None:
+    Path("knee.toml").write_text(
+        SESSION.replace('"inferior medial"', '"tank"\nscenario = "gel-bench"')
+    )
+
+    telemetry = run_session().telemetry
+
+    assert telemetry["tip_temp_c"][:400] == pytest.approx(37.0, abs=1.0)
 
 
 # -- shipped treatments by name ------------------------------------------------------------------
@@ -175,6 +200,29 @@ def test_a_copied_template_runs_and_its_recording_needs_the_file_no_more() -> No
     assert (result.verdict, result.summary.profile) == (Verdict.PASS, "my-probe")
     assert result.replay().answer is Answer.IDENTICAL
     assert 'id = "my-probe"' in result.metadata["file profiles/my-probe.toml"]
+
+
+def test_what_to_try_next_is_for_the_same_probe(capsys: pytest.CaptureFixture[str]) -> None:
+    my_probe()
+
+    assert (
+        invoke(["run", "--profile", "my-probe.toml", "--set", "cycles.hold_s=5", "--out", "mine"])
+        == 0
+    )
+
+    lines = capsys.readouterr().out.split("next:\n")[1].splitlines()
+    assert lines[0].endswith(" plan --profile my-probe.toml")
+    assert lines[1].endswith(" run --profile my-probe.toml --fault valve_stuck_open@freeze+20s")
+
+
+def test_a_profile_file_and_another_probe_in_the_address_are_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    my_probe()
+
+    assert invoke(["run", "--profile", "my-probe.toml", "--device", "sim:n2o-20g"]) == 2
+    assert "device sim:n2o-20g: its profile is n2o-20g (" in capsys.readouterr().err
+    assert not Path("runs").exists()
 
 
 def test_a_treatment_finds_its_profile_file_from_where_it_is() -> None:

@@ -11,7 +11,9 @@ from cryoctl_protocol.peer import AddressError, DeviceUrl, FaultPort, Hands, Syn
 from cryoctl_protocol.truth import TruthSample, TruthSource
 from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.link import open_link
-from cryoctl_simulator.scenario import load_scenario, shipped_scenarios
+from cryoctl_simulator.plant import Actuators, Plant
+from cryoctl_simulator.probe_file import load_simulated_probe
+from cryoctl_simulator.scenario import HandTable, Scenario, load_scenario, shipped_scenarios
 from tests.simulator.driver import Driver, open_device
 
 
@@ -218,15 +220,17 @@ def hands_and_device(address: str) -> tuple[Hands, SimulatedDevice]:
     return opened.hands, opened.peer
 
 
-def test_a_new_cartridge_is_full_and_as_warm_as_the_room() -> None:
+def test_a_new_cartridge_is_full_and_as_warm_as_the_room_and_holds_dry_gas() -> None:
     hands, device = hands_and_device("sim:?scenario=low-gas")
+    device.plant.moisture_ppm = 500.0
     before_g = device.plant.liquid_g
     device.plant.cartridge_temp_c = 5.0
 
     hands.change_cartridge()
 
     assert before_g < 4.0
-    assert device.plant.cartridge.mass_g == pytest.approx(15.96, abs=0.01)
+    assert device.plant.cartridge.mass_g == pytest.approx(16.0, abs=0.001)
+    assert device.plant.moisture_ppm == 0.0
     assert device.plant.cartridge_temp_c == 22.0
     assert device.plant.cartridge.pressure_bar == pytest.approx(52.9, abs=0.5)
 
@@ -252,3 +256,43 @@ def test_a_scenario_that_is_not_there_is_refused_when_it_is_put_up() -> None:
 
     with pytest.raises(AddressError, match="scenario 'nowhere'"):
         hands.place("nowhere")
+    with pytest.raises(AddressError, match="scenario 'nowhere'"):
+        hands.check("nowhere")
+
+
+def test_a_scenario_that_is_only_checked_moves_nothing() -> None:
+    hands, device = hands_and_device("sim:")
+
+    hands.check("gel-bench")
+
+    assert device.plant.tissue.temp_c == 37.0
+
+
+def test_a_needle_in_air_by_a_fault_stays_there_when_it_is_put_elsewhere() -> None:
+    _, device = hands_and_device("sim:?fault=no_contact@1s:2s")
+    device.advance_to(2.0, b"")
+
+    device.place(Scenario())
+    contact = device.plant.contact
+    device.advance_to(4.0, b"")
+
+    assert (contact, device.plant.contact) == (0.0, 1.0)
+    assert [(note.began_s, note.ended_s) for note in device.history()] == [(1.0, 3.0)]
+
+
+def test_room_and_hand_go_on_where_the_needle_is_put_elsewhere_and_the_body_is_another() -> None:
+    # The gel's own room and hand would be 22 C and none.
+    warm = Scenario(ambient_temp_c=30.0, hand=HandTable(conductance_w_k=0.3))
+    plant = Plant(load_simulated_probe("n2o-20g").plant, warm)
+    body_c = plant.skin_temp_c
+
+    plant.place(load_scenario(shipped_scenarios()["gel-bench"], "gel-bench.toml"))
+    placed_c = plant.skin_temp_c
+    for _ in range(60_000):
+        plant.step(Actuators())
+
+    assert plant.scenario.ambient_temp_c == 30.0
+    assert plant.scenario.hand.conductance_w_k == 0.3
+    assert plant.scenario.tissue.preset == "gel_22c"
+    assert body_c == placed_c == 33.0
+    assert plant.skin_temp_c == pytest.approx(22.0, abs=0.5)

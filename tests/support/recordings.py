@@ -114,6 +114,7 @@ _BEFORE: Final = (
 def record_treatment(
     *,
     cycles: int = 3,
+    placements: int = 1,
     with_truth: bool = True,
     trip_at_s: float | None = None,
     vendor: VendorTable | None = None,
@@ -123,10 +124,12 @@ def record_treatment(
     """Return the file of a synthetic treatment."""
     stream = KeptBytes()
     recorder = Recorder(stream, metadata=METADATA, flush_period_s=flush_period_s, vendor=vendor)
-    plan = [(phase, length, 0) for phase, length in _BEFORE]
-    for cycle in range(1, cycles + 1):
-        plan += [(phase, length, cycle) for phase, length in _CYCLE]
-    plan[-1] = (Phase.COMPLETE, 3.0, cycles)
+    plan: list[tuple[Phase, float, int]] = []
+    for placement in range(placements):
+        plan += [(phase, length, 0) for phase, length in _BEFORE[1 if placement else 0 :]]
+        for cycle in range(1, cycles + 1):
+            plan += [(phase, length, cycle) for phase, length in _CYCLE]
+        plan[-1] = (Phase.COMPLETE, 3.0, cycles)
     _Probe(recorder, with_truth=with_truth, trip_at_s=trip_at_s).run(plan)
     recorder.close(json.dumps(summary or {"verdict": "PASS"}))
     return stream.getvalue()
