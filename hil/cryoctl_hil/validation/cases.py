@@ -84,6 +84,24 @@ CASES: Final = (
         needles.thick_needle,
     ),
     Case(
+        "needle-17g",
+        "Needle of 1.47 x 20 mm: fast model",
+        "the (r, z) model, same run",
+        needles.longest_needle,
+    ),
+    Case(
+        "needle-2mm",
+        "Needle of 2 x 10 mm: fast model",
+        "the (r, z) model, same run",
+        needles.thickest_needle,
+    ),
+    Case(
+        "needle-short",
+        "Needle of 2 x 3 mm: fast model at its limit",
+        "the (r, z) model, same run",
+        needles.shortest_needle,
+    ),
+    Case(
         "isotherms",
         "Shape of the ice around a 20G needle",
         OLDER_SOLVER + "60 s at -70 C",
@@ -96,7 +114,7 @@ CASES: Final = (
     Case("V4", "Console probes in gel", published.VENDOR_SOURCE, published.vendor_ball),
     Case("V7", "Flat tip in vivo: negative control", published.FERRIS_SOURCE, published.flat_tip),
     Case("others", "Shown, not judged", "see each row", published.others),
-    Case("gas", "Saturation, floor of the tip, dry ice", probe.LIBRARY, probe.gases),
+    Case("gas", "Saturation, coldest tip, dry ice", probe.LIBRARY, probe.gases),
     Case(
         "probe-20g",
         "Whole probe n2o-20g",

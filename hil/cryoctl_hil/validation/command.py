@@ -32,7 +32,10 @@ def validate(texts: tuple[str, ...], wants_json: bool, out: Path | None) -> int:
     Takes about a minute on two processors. Not a medical device.
     """
     if find_spec("scipy") is None:
-        raise click.ClickException("validate needs scipy: pip install 'cryoctl[validate]'")
+        raise click.ClickException(
+            "validate needs scipy: in a clone `make validate` installs it, or pip install"
+            " -e '.[validate]'; elsewhere pip install 'cryoctl[validate]'"
+        )
     from cryoctl_hil.validation.cases import CASES, chosen, run_cases
     from cryoctl_hil.validation.report import html_page, text_table
 

@@ -76,7 +76,9 @@ def _signed(text: str) -> str:
 def _tolerance(row: Row) -> str:
     if row.tolerance is None:
         return "-"
-    sign = ">" if row.must_differ else ""
+    if row.rule == "at least":
+        return f"\N{GREATER-THAN OR EQUAL TO}{figure(-row.tolerance)}"
+    sign = ">" if row.rule == "far" else ""
     if row.in_percent:
         return f"{sign}{100.0 * row.tolerance / abs(row.reference):.3g} %"
     return sign + figure(row.tolerance)

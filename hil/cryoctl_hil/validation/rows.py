@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from cryoctl_simulator.tissue_properties import Array
+
+Rule = Literal["near", "far", "at least"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +18,12 @@ class Row:
         quantity: What is compared, with its unit.
         reference: The figure to meet.
         ours: What the model gives; None where it says nothing, which is never ok.
-        tolerance: Largest error, in the unit of the quantity; None for what is shown, not judged.
+        tolerance: Error that separates ok from off, in the unit of the quantity; None for what is
+            shown, not judged.
         in_percent: People read error and tolerance as shares of the reference.
-        must_differ: A negative control: ok if the error is larger than ``tolerance``.
+        rule: When the row is ok: ``near`` the reference, no farther than ``tolerance``; ``far``
+            from it, by more than ``tolerance`` (a negative control); or ``at least`` as large, less
+            ``tolerance`` at most.
         source: Of the reference; empty for the case's own.
         case: Name of the case.
     """
@@ -28,9 +33,16 @@ class Row:
     ours: float | None
     tolerance: float | None = None
     in_percent: bool = False
-    must_differ: bool = False
+    rule: Rule = "near"
     source: str = ""
     case: str = ""
+
+    def __post_init__(self) -> None:
+        """Take figures of numpy as plain numbers: its booleans are neither True nor JSON."""
+        for name in ("reference", "ours", "tolerance"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, float(value))
 
     @property
     def error(self) -> float | None:
@@ -44,7 +56,9 @@ class Row:
             return None
         if self.error is None:
             return False
-        if self.must_differ:
+        if self.rule == "at least":
+            return self.error >= -self.tolerance
+        if self.rule == "far":
             return abs(self.error) > self.tolerance
         return abs(self.error) <= self.tolerance
 
@@ -57,6 +71,7 @@ class Row:
             "ours": self.ours,
             "error": self.error,
             "tolerance": self.tolerance,
+            "rule": self.rule,
             "ok": self.ok,
             "source": self.source,
         }

@@ -1,13 +1,15 @@
 """Settings of the cases: tissues and colours.
 
-They stand here and not in a scenario file, so that a preset can change without changing what the
-model is compared with.
+Muscle and gel are those of the scenarios: what ships is what is compared. Tissues that no scenario
+has, because they freeze at one temperature as the exact solutions do, stand here.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
+from cryoctl_simulator.scenario import TISSUES
 from cryoctl_simulator.tissue_properties import TissueProperties
 
 BLUE: Final = "#0b5cad"
@@ -72,31 +74,9 @@ def sharp_perfused(perfusion_w_m3_k: float) -> TissueProperties:
 
 def muscle() -> TissueProperties:
     """Return perfused muscle at 37 C that freezes from -1 to -8 C."""
-    return TissueProperties(
-        conductivity=0.5,
-        conductivity_frozen=2.0,
-        density=1050.0,
-        heat_capacity=3600.0,
-        heat_capacity_frozen=1800.0,
-        latent_heat=250e3,
-        freezing_starts_c=-1.0,
-        freezing_ends_c=-8.0,
-        perfusion_w_m3_k=2500.0,
-        temp_c=37.0,
-    )
+    return TISSUES["muscle"]
 
 
 def gel(temp_c: float) -> TissueProperties:
     """Return gel as used on benches, nearly water: the same one for every published experiment."""
-    return TissueProperties(
-        conductivity=0.56,
-        conductivity_frozen=2.2,
-        density=1000.0,
-        heat_capacity=4100.0,
-        heat_capacity_frozen=2050.0,
-        latent_heat=320e3,
-        freezing_starts_c=0.0,
-        freezing_ends_c=-0.3,
-        perfusion_w_m3_k=0.0,
-        temp_c=temp_c,
-    )
+    return replace(TISSUES["gel_22c"], temp_c=temp_c)

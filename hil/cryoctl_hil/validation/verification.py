@@ -34,6 +34,8 @@ CELLS_FROM_FRONT: Final = 2.0
 FINEST_PERCENT: Final = 2.0
 EXTRAPOLATED_PERCENT: Final = 1.0
 POINTS_K: Final = 1.0
+LOWEST_ORDER: Final = 1.0  # latent heat, released evenly within a cell, costs one of two orders
+ORDER_TOLERANCE: Final = 0.1
 PLANE_CELLS_MM: Final = (0.4, 0.2, 0.1)
 PLANE_FINE_MM: Final = 11.0
 PLANE_EXTENT_MM: Final = 60.0
@@ -120,7 +122,8 @@ def front_rows(
     at_end_mm = float(exact_mm[-1])
     title = f"{name}: front at {LAST_S} s, extrapolated, mm"
     rows.append(within_percent(title, at_end_mm, at_end_mm * (1.0 + limit), EXTRAPOLATED_PERCENT))
-    rows.append(within(f"{name}: observed order of convergence", 1.5, order, 0.6))
+    title = f"{name}: observed order of convergence"
+    rows.append(Row(title, LOWEST_ORDER, order, ORDER_TOLERANCE, rule="at least"))
     away = np.abs(finest.places_mm - exact.front_mm(POINTS_S)) > CELLS_FROM_FRONT * finest.cell_mm
     places_mm = finest.places_mm[away]
     errors_k = finest.temps_c[away] - exact.temps_c(places_mm, POINTS_S)
