@@ -71,7 +71,6 @@ class Row:
             "ours": self.ours,
             "error": self.error,
             "tolerance": self.tolerance,
-            "rule": self.rule,
             "ok": self.ok,
             "source": self.source,
         }
