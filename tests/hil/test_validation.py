@@ -131,7 +131,9 @@ def test_the_negative_control_is_far_from_what_was_measured() -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", ["needle-short", "V4", "gas", "probe-20g", "probe-27gx3"])
+@pytest.mark.parametrize(
+    "name", ["V4", "gas", pytest.param("probe-27gx3", marks=pytest.mark.xdist_group("27gx3"))]
+)
 def test_a_quick_case_is_within_its_tolerances(name: str) -> None:
     found = found_by(name)
 
@@ -156,6 +158,7 @@ def test_ice_beyond_the_active_length_is_shown_and_not_judged() -> None:
     assert row.ok is None
 
 
+@pytest.mark.xdist_group("27gx3")
 @pytest.mark.timeout(180)
 def test_the_end_of_the_ice_is_judged_once() -> None:
     judged = [
@@ -168,6 +171,7 @@ def test_the_end_of_the_ice_is_judged_once() -> None:
     assert row_of("probe-27gx3", "valve shut: ice gone after, s").reference == 65.0
 
 
+@pytest.mark.xdist_group("27gx3")
 @pytest.mark.timeout(180)
 def test_the_first_seconds_of_a_thin_needle_are_compared_on_fine_cells() -> None:
     row = row_of("probe-27gx3", "the same in (r, z) tissue: tip at -20 C after, s")

@@ -18,7 +18,11 @@ from tests.support.stack import Stack, build_stack, treatment
 ICE_60_S_MM = ((-80.0, 3.96), (-70.0, 3.72), (-55.0, 3.32))
 
 
-@pytest.fixture(scope="module", params=profile_names())
+# In groups, so that no two processes do the same treatment.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in profile_names()],
+)
 def finished(request: pytest.FixtureRequest) -> Stack:
     stack = build_stack(request.param)
     stack.run()

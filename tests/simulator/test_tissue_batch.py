@@ -36,8 +36,8 @@ def test_a_batch_freezes_and_thaws_exactly_as_its_needles_do_alone() -> None:
     coldest_c = np.linspace(-15.0, -80.0, COUNT)
     tip_c = batch.temp_c.copy()
 
-    for step in range(1500):
-        goal_c = coldest_c if step < 600 else batch.boundary_temp_c if step < 1000 else 20.0
+    for step in range(900):
+        goal_c = coldest_c if step < 400 else batch.boundary_temp_c if step < 650 else 20.0
         tip_c = tip_c + (goal_c - tip_c) * 0.04
         heat_j = batch.conductance_w_k * (batch.boundary_temp_c - tip_c) * STEP_S
         batch.update(STEP_S, tip_temp_c=tip_c, heat_j=heat_j)
