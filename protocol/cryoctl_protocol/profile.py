@@ -119,11 +119,6 @@ class Limits(BaseModel):
         margin_c = self.sensor_error_c + TRIP_LATENCY_S * self.cooling_rate_c_per_s
         return round(self.tip_floor_c + margin_c, 3)
 
-    @property
-    def usable_gas_g(self) -> float:
-        """Gas in a new cartridge that can cool."""
-        return self.cartridge_fill_g * self.cartridge_usable_fraction
-
 
 class ResearchLimits(Limits):
     """Limits of a research profile: longer freezes and thaws, all else as for any probe."""

@@ -66,7 +66,10 @@ class FreezingCells:
         self._start = curves.enthalpy_at(properties.temp_c)
         self._enthalpy = np.full(cells.volume_mm3.shape, self._start)
         self._to_tip_sum = float(cells.to_tip.sum())
+        # What the needle touches is a few hundred cells; most looks from it need no others.
         self._touching = np.flatnonzero(cells.to_tip)
+        self._to_tip = cells.to_tip.take(self._touching)
+        self._touching_mm3 = float(cells.volume_mm3.take(self._touching).sum())
         self._per_volume = cells.tissue / cells.volume_mm3
         self._blood = cells.volume_mm3 * cells.tissue * (curves.perfusion / curves.capacity)
         # Every step writes into these: fresh arrays cost more than the arithmetic.
@@ -182,16 +185,17 @@ class FreezingCells:
         flows to them from outside: so a light needle may be moved in steps longer than its own
         response.
         """
-        curves, cells = self.curves, self._cells
+        curves = self.curves
         boundary_c = curves.temp_of_potential(self._potential_at_tip() / self._to_tip_sum)
         stiff_w_k = self._to_tip_sum * curves.conductivity_at(boundary_c)
-        capacity_j_k = float(cells.volume_mm3.take(self._touching).sum()) * curves.capacity_frozen
+        capacity_j_k = self._touching_mm3 * curves.capacity_frozen
         conductance_w_k = stiff_w_k / (1.0 + stiff_w_k * duration_s / capacity_j_k)
         return conductance_w_k, boundary_c + self._outer_heat_w * duration_s / capacity_j_k
 
     def _potential_at_tip(self) -> float:
         """Return the potential beside the needle, weighted by the conductance to it."""
-        return float((self._cells.to_tip * self.curves.potential(self._enthalpy)).sum())
+        potential = self.curves.potential(self._enthalpy.take(self._touching))
+        return float((self._to_tip * potential).sum())
 
     # -- what can be read ------------------------------------------------------------------------
 

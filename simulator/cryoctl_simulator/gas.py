@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import exp, log, sqrt
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
+
+from cryoctl_simulator.tissue_properties import Array
 
 GasName = Literal["N2O", "CO2"]
 
@@ -32,6 +34,9 @@ CO2_VAPOUR_OVER_ICE_J_G_K: Final = 0.344
 # heat of 350.4 (CoolProp) and a heat of fusion of 196.7 J/g (handbooks). A straight line between.
 CO2_SUBLIMATION_J_G: Final = 571.0
 CO2_SUBLIMATION_J_G_K: Final = -1.09
+
+Numbers = TypeVar("Numbers", float, Array)
+"""One number, or one for each of many probes."""
 
 _THIRD: Final = 1.0 / 3.0
 _FOUR = tuple[float, float, float, float]
@@ -168,12 +173,12 @@ class Gas:
             solid=condensed if freezes else 0.0,
         )
 
-    def liquid_flux_factor(self, temp_c: float) -> float:
+    def liquid_flux_factor(self, temp_c: Numbers) -> Numbers:
         """Return the choked flux of saturated liquid relative to 20 C."""
         at_zero, slope = self.liquid_flux_kg_m2_s
         return (at_zero + slope * temp_c) / (at_zero + slope * 20.0)
 
-    def vapour_flux_factor(self, temp_c: float) -> float:
+    def vapour_flux_factor(self, temp_c: Numbers) -> Numbers:
         """Return the choked flux of saturated vapour relative to liquid at 20 C."""
         at_zero, slope = self.liquid_flux_kg_m2_s
         vapour_at_zero, vapour_slope = self.vapour_flux_kg_m2_s

@@ -152,12 +152,8 @@ class CartridgeBatch:
                 mass_g[full] / volume_ml, self.temp_c[full]
             )
         self.liquid_draw_possible = self.liquid_g > 0.0
-        # Straight lines in the temperature: the scalar functions take arrays as they are.
-        at_zero, slope = gas.liquid_flux_kg_m2_s
-        vapour_at_zero, vapour_slope = gas.vapour_flux_kg_m2_s
-        at_20 = at_zero + slope * 20.0
-        self.liquid_flux_factor = (at_zero + slope * self.temp_c) / at_20
-        self.vapour_flux_factor = (vapour_at_zero + vapour_slope * self.temp_c) / at_20 * filling
+        self.liquid_flux_factor = gas.liquid_flux_factor(self.temp_c)
+        self.vapour_flux_factor = gas.vapour_flux_factor(self.temp_c) * filling
 
     def update(self, duration_s: float, *, liquid_drawn_g: Array, vapour_drawn_g: Array) -> None:
         """Cool by what was drawn, warm from the room, then refresh."""

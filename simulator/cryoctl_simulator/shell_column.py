@@ -1,7 +1,7 @@
 """Heat conduction through the shells around a needle: one implicit step, one look from the needle.
 
 The arithmetic takes numbers for one needle, or arrays for many needles of one shape at once:
-``shell_columns`` adds what has to choose between cases.
+``tissue_batch`` replaces what has to choose between cases.
 """
 
 from __future__ import annotations
@@ -48,29 +48,11 @@ class ShellColumn:
 
     def look(self) -> None:
         """Work out potentials, their slopes over enthalpy, and the help of blood."""
-        curves, volumes = self.curves, self.shells.volume_mm3
-        warm = curves.conductivity / curves.capacity
-        cold = curves.conductivity_frozen / curves.capacity_frozen
-        melting = curves.melting_heat
-        per_heat = curves.width_k / melting
-        twice_rise = 2.0 * curves.half_rise
-        warming = curves.perfusion / curves.capacity
-        potential, slope, blood = self.potential, self.slope, self.warming
-        for i, enthalpy in enumerate(self.enthalpy):
-            if enthalpy > 0.0:
-                potential[i] = warm * enthalpy
-                slope[i] = warm
-                blood[i] = warming * volumes[i]
-                continue
-            blood[i] = 0.0
-            if enthalpy <= -melting:
-                potential[i] = curves.frozen_potential + cold * (enthalpy + melting)
-                slope[i] = cold
-            else:
-                below_k = enthalpy * per_heat
-                steepness = curves.conductivity - twice_rise * below_k
-                potential[i] = 0.5 * below_k * (curves.conductivity + steepness)
-                slope[i] = steepness * per_heat
+        for i, (enthalpy, volume_mm3) in enumerate(
+            zip(self.enthalpy, self.shells.volume_mm3, strict=True)
+        ):
+            self.potential[i], self.slope[i] = self._curve(enthalpy)
+            self.warming[i] = self._blood(enthalpy, volume_mm3)
 
     def needle_side(self, horizon_s: Value, tip_temp_c: Value) -> tuple[Value, Value]:
         """Reduce all shells to one conductance (W/K) and one temperature (C), for a while."""
@@ -83,7 +65,7 @@ class ShellColumn:
         tangent = self.slope[0]
         stiff = 1.0 - tangent * shells.needle_mm / diagonal
         boundary = self.potential[0] + tangent * rise / diagonal / stiff
-        boundary_c = self._temp_of(boundary)
+        boundary_c = self.curves.temp_of_potential(boundary)
         mean = self._mean_conductivity(boundary, boundary_c, tip_temp_c)
         return shells.needle_mm * stiff * mean, boundary_c
 
@@ -146,25 +128,31 @@ class ShellColumn:
 
     # -- what differs between one needle and many ------------------------------------------------
 
-    def _take_chords(self, change: list[Value]) -> None:
-        slope, potential, enthalpy = self.slope, self.potential, self.enthalpy
-        for i, gain in enumerate(change):
-            if abs(gain) > STILL_J_MM3:
-                slope[i] = (self._potential_of(enthalpy[i] + gain) - potential[i]) / gain
-
-    def _potential_of(self, enthalpy: float) -> float:
+    def _curve(self, enthalpy: Value) -> tuple[Value, Value]:
+        """Return the potential at an enthalpy, and its slope there."""
         curves = self.curves
-        if enthalpy >= 0.0:
-            return curves.conductivity / curves.capacity * enthalpy
+        if enthalpy > 0.0:
+            warm = curves.conductivity / curves.capacity
+            return warm * enthalpy, warm
         melting = curves.melting_heat
         if enthalpy <= -melting:
             cold = curves.conductivity_frozen / curves.capacity_frozen
-            return curves.frozen_potential + cold * (enthalpy + melting)
-        below_k = enthalpy * curves.width_k / melting
-        return below_k * (curves.conductivity - curves.half_rise * below_k)
+            return curves.frozen_potential + cold * (enthalpy + melting), cold
+        per_heat = curves.width_k / melting
+        below_k = enthalpy * per_heat
+        steepness = curves.conductivity - 2.0 * curves.half_rise * below_k
+        return 0.5 * below_k * (curves.conductivity + steepness), steepness * per_heat
 
-    def _temp_of(self, potential: Value) -> Value:
-        return self.curves.temp_of_potential(potential)
+    def _blood(self, enthalpy: Value, volume_mm3: float) -> Value:
+        curves = self.curves
+        return curves.perfusion / curves.capacity * volume_mm3 if enthalpy > 0.0 else 0.0
+
+    def _take_chords(self, change: list[Value]) -> None:
+        """Let each slope lead to where the change would, instead of along the curve's tangent."""
+        for i, gain in enumerate(change):
+            if abs(gain) > STILL_J_MM3:
+                there, _ = self._curve(self.enthalpy[i] + gain)
+                self.slope[i] = (there - self.potential[i]) / gain
 
     def _mean_conductivity(
         self, boundary: Value, boundary_temp_c: Value, tip_temp_c: Value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +13,6 @@ from cryoctl_simulator.shells import Shells
 from cryoctl_simulator.tissue import CALM_CHANGE_K, CALM_K_S, CALM_STEP_S
 from cryoctl_simulator.tissue_properties import Array, HeatCurves, TissueProperties
 
-_CURVE_FIELDS: Final = (
-    "capacity",
-    "capacity_frozen",
-    "conductivity",
-    "conductivity_frozen",
-    "freezing_ends_c",
-    "freezing_starts_c",
-    "frozen_potential",
-    "half_rise",
-    "melting_heat",
-    "perfusion",
-    "width_k",
-)
 _Indices = npt.NDArray[np.intp]
 
 
@@ -36,13 +22,13 @@ class _ManyCurves(HeatCurves):
     __slots__ = ()
 
     def __init__(self, curves: Sequence[HeatCurves] = ()) -> None:
-        for name in _CURVE_FIELDS if curves else ():
+        for name in HeatCurves.__slots__ if curves else ():
             setattr(self, name, np.array([getattr(one, name) for one in curves]))
 
     def of(self, which: _Indices) -> _ManyCurves:
         """Return the curves of some needles."""
         some = _ManyCurves()
-        for name in _CURVE_FIELDS:
+        for name in HeatCurves.__slots__:
             setattr(some, name, getattr(self, name)[which])
         return some
 
@@ -74,17 +60,10 @@ class _ManyColumns(ShellColumn):
 
     __slots__ = ()
 
-    def look(self) -> None:
-        curves, volumes = self.curves, self.shells.volume_mm3
-        warm = curves.conductivity / curves.capacity
-        warming = curves.perfusion / curves.capacity
-        for i, enthalpy in enumerate(self.enthalpy):
-            thawed = enthalpy > 0.0
-            self.potential[i], self.slope[i] = self._curve(enthalpy, thawed, warm)
-            self.warming[i] = np.where(thawed, warming * volumes[i], 0.0)
-
-    def _curve(self, enthalpy: Value, thawed: Value, warm: Value) -> tuple[Value, Value]:
+    def _curve(self, enthalpy: Value) -> tuple[Value, Value]:
         curves = self.curves
+        thawed = enthalpy > 0.0
+        warm = curves.conductivity / curves.capacity
         if thawed.all():
             return warm * enthalpy, warm
         cold = curves.conductivity_frozen / curves.capacity_frozen
@@ -97,12 +76,14 @@ class _ManyColumns(ShellColumn):
         potential = np.where(thawed, warm * enthalpy, np.where(frozen, solid, mushy))
         return potential, np.where(thawed, warm, np.where(frozen, cold, steepness * per_heat))
 
+    def _blood(self, enthalpy: Value, volume_mm3: float) -> Value:
+        curves = self.curves
+        return np.where(enthalpy > 0.0, curves.perfusion / curves.capacity * volume_mm3, 0.0)
+
     def _take_chords(self, change: list[Value]) -> None:
-        warm = self.curves.conductivity / self.curves.capacity
         for i, gain in enumerate(change):
-            after = self.enthalpy[i] + gain
             moved = np.abs(gain) > STILL_J_MM3
-            there, _ = self._curve(after, after > 0.0, warm)
+            there, _ = self._curve(self.enthalpy[i] + gain)
             rise = there - self.potential[i]
             self.slope[i] = np.where(moved, rise / np.where(moved, gain, 1.0), self.slope[i])
 

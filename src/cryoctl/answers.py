@@ -54,9 +54,8 @@ def on_ack(c: Controller, ack: Ack, now_s: float) -> None:
     if op is Op.STOP:
         return
     if op is Op.STIMULATE:
-        c.stimulation.take_answer(
-            ack.counter, answer
-        )  # A refusal harms nothing; who asked is told.
+        # A refusal harms nothing; who asked is told.
+        c.stimulation.take_answer(ack.counter, answer)
         return
     if answer is not Answer.ACCEPTED:
         if c.phase in _BEFORE_GAS:

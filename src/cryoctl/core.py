@@ -156,7 +156,6 @@ class Controller:
         self.safing = Safing()
         self.state = CycleState(Phase.DISCONNECTED, 0.0, 0)
         self.cycles: list[CycleRecord] = []
-        self.sample: Sample | None = None
         self.stimulation = Stimulation(result=Result.OK)
         """The last stimulus of the nerve, and what it did; at first none."""
         self.failure = ""
@@ -196,6 +195,11 @@ class Controller:
         return self.journal.alarms
 
     @property
+    def sample(self) -> Sample | None:
+        """The newest sample of the session, however old."""
+        return self.desk.sample
+
+    @property
     def fresh_sample(self) -> Sample | None:
         """The newest sample of the session, or None if it is too old to rely on (SR-03)."""
         return None if self.desk.stale else self.sample
@@ -215,7 +219,7 @@ class Controller:
     def wants_cartridge(self) -> bool:
         """True if only a new cartridge has the gas for what is to be done next (SR-22)."""
         need_g = gas_need_g(self.next_treatment, self.profile.limits)
-        return self.gas_left_g < need_g <= self.profile.limits.usable_gas_g
+        return self.gas_left_g < need_g <= usable_gas_g(self.profile.limits, None)
 
     @property
     def next_treatment(self) -> Treatment:
@@ -425,7 +429,7 @@ class Controller:
         if self.session.phase is not _OPEN:
             self._sink.sample(sample, now_s)  # Of nobody knows whom: nothing rests on it.
             return
-        self.sample = self.desk.sample = sample
+        self.desk.sample = sample
         if self.desk.stale:
             self.desk.stale = False
             self._heard_since_s = now_s

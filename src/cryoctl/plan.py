@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from cryoctl.arming import RESERVE, Blocker, planned_gas_g
+from cryoctl.arming import Blocker, gas_need_g, planned_gas_g, usable_gas_g
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.profile import TRIP_LATENCY_S, Limits
 from cryoctl_protocol.quantities import number_text
@@ -90,9 +90,8 @@ def make_plan(treatment: Treatment, limits: Limits, cartridge_g: float | None = 
         cartridge_g: What is in the cartridge; a full one if not given.
     """
     cycles = treatment.cycles
-    fill_g = limits.cartridge_fill_g if cartridge_g is None else cartridge_g
-    usable_g = fill_g * limits.cartridge_usable_fraction
-    all_g = planned_gas_g(treatment, limits)
+    usable_g = usable_gas_g(limits, cartridge_g)
+    all_g, need_g = planned_gas_g(treatment, limits), gas_need_g(treatment, limits)
     phases = _timeline(treatment, limits)
     return Plan(
         treatment=treatment,
@@ -100,11 +99,11 @@ def make_plan(treatment: Treatment, limits: Limits, cartridge_g: float | None = 
         phases=phases,
         gas_cycle_g=all_g / cycles.count,
         gas_all_g=all_g,
-        gas_with_reserve_g=all_g * RESERVE,
+        gas_with_reserve_g=need_g,
         gas_usable_g=usable_g,
         setpoint_margin_c=round(cycles.setpoint_c - limits.setpoint_coldest_c, 3),
         curve=_curve(phases, treatment, limits),
-        blockers=_gas_blockers(RESERVE * all_g, usable_g, cycles.count),
+        blockers=_gas_blockers(need_g, usable_g, cycles.count),
     )
 
 

@@ -38,6 +38,17 @@ class Cell(NamedTuple):
     within: bool | None = None
 
 
+def page_environment(package: str) -> Environment:
+    """Return what makes pages of the templates in ``package``; whatever is shown is escaped."""
+    return Environment(
+        loader=PackageLoader(package),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
 def render_report(recording: Recording, summary: dict[str, Any]) -> str:
     """Return the report as one HTML file.
 
@@ -45,13 +56,6 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
         recording: Its plots, events and configuration go into the report.
         summary: The summary object; what it lacks shows as a dash.
     """
-    environment = Environment(
-        loader=PackageLoader("cryoctl"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     profile = recorded_profile(recording)
     limits = profile.limits if profile else None
     timeout_s = summary.get("thaw_timeout_s")
@@ -62,9 +66,8 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
     verdict = _text(summary.get("verdict"))
     mark, meaning = _VERDICTS.get(verdict, _UNKNOWN_VERDICT)
     passed = sum(cycle.get("verdict") == "PASS" for cycle in cycles)
-    return environment.get_template(
-        "report.html"
-    ).render(
+    template = page_environment("cryoctl").get_template("report.html")
+    return template.render(
         verdict="NO VERDICT" if verdict == DASH else verdict,
         mark=mark,
         reason=summary.get("failure") or meaning,

@@ -225,12 +225,13 @@ def placement_summaries(
         truth_at: Looks the simulator's truth up.
         ended_s: When the session was over.
     """
+    named = dict(enumerate(names, 1))
     begun = controller.begun_placements()
     ends_s = [*(record.began_s for record in begun[1:]), ended_s]
     rows = [
         PlacementSummary(
             index=index,
-            name="",
+            name=named.get(index, ""),
             treatment=record.treatment.name,
             verdict=record.verdict,
             cycles_planned=record.treatment.cycles.count,
@@ -240,10 +241,10 @@ def placement_summaries(
         )
         for index, (record, over_s) in enumerate(zip(begun, ends_s, strict=True), 1)
     ]
-    rows += [
+    later = [
         PlacementSummary(
             index=index,
-            name="",
+            name=named.get(index, ""),
             treatment=treatment.name,
             verdict=None,
             cycles_planned=treatment.cycles.count,
@@ -253,8 +254,7 @@ def placement_summaries(
         )
         for index, treatment in enumerate(controller.later_treatments, len(rows) + 1)
     ]
-    named = dict(enumerate(names, 1))
-    return [row.model_copy(update={"name": named.get(row.index, "")}) for row in rows]
+    return [*rows, *later]
 
 
 def cycle_summaries(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoctl import __version__
+from cryoctl.report import page_environment
 from cryoctl.svg import number
 from cryoctl_hil.validation.cases import Case
 from cryoctl_hil.validation.pictures import isotherms_svg, plot_svg, true_minus
@@ -117,13 +117,6 @@ def _wrapped(text: str, indent: int) -> list[str]:
 
 def html_page(cases: Sequence[Case], found: Sequence[Findings]) -> str:
     """Return the page: every row, and the plots with what there is to say about them."""
-    environment = Environment(
-        loader=PackageLoader("cryoctl_hil.validation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     sections = [
         Section(
             case,
@@ -133,7 +126,7 @@ def html_page(cases: Sequence[Case], found: Sequence[Findings]) -> str:
         )
         for case, findings in zip(cases, found, strict=True)
     ]
-    template = environment.get_template("validation.html")
+    template = page_environment("cryoctl_hil.validation").get_template("validation.html")
     return template.render(
         sections=sections,
         verdict=verdict(found),

@@ -58,17 +58,8 @@ def sharp_perfused(perfusion_w_m3_k: float) -> TissueProperties:
     Where ice comes to rest depends on conductivities, temperatures and blood alone. Latent heat and
     heat capacity only decide how long it takes, so both are small here.
     """
-    return TissueProperties(
-        conductivity=0.5,
-        conductivity_frozen=2.0,
-        density=1050.0,
-        heat_capacity=450.0,
-        heat_capacity_frozen=1800.0,
-        latent_heat=1e3,
-        freezing_starts_c=-1.0,
-        freezing_ends_c=-1.0,
-        perfusion_w_m3_k=perfusion_w_m3_k,
-        temp_c=37.0,
+    return replace(
+        sharp_tissue(37.0), heat_capacity=450.0, latent_heat=1e3, perfusion_w_m3_k=perfusion_w_m3_k
     )
 
 
