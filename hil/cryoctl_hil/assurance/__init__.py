@@ -1,0 +1,1 @@
+"""Programs that show what the safety case claims, each with figures, and the scoreboard of them."""

@@ -1,0 +1,84 @@
+"""``cryoctl assure``: runs assurance programs and keeps what they found."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import click
+
+from cryoctl.clock import monotonic_s, utc_now
+from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
+from cryoctl_hil.assurance.program import PROGRAMS, Program, write_outcome
+from cryoctl_hil.assurance.scoreboard import scoreboard
+
+SCALE_MAX: Final = 1000.0
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[PROGRAM]...")
+@click.option(
+    "--scale",
+    type=click.FloatRange(min=0.0, max=SCALE_MAX, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="How much of it: 1 is what the safety case asks for.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("runs/assurance"),
+    show_default=True,
+    metavar="FOLDER",
+    help="Keep one JSON file a program there.",
+)
+@click.option("--list", "lists", is_flag=True, help="List the programs and run none.")
+def assure(names: tuple[str, ...], scale: float, out: Path, lists: bool) -> int:
+    """Run assurance programs: all, or those named. The whole takes most of an hour."""
+    if lists:
+        for program in PROGRAMS:
+            click.echo(f"{program.name:<14} {program.text}")
+        return EXIT_PASS
+    fine = True
+    for program in _chosen(names):
+        fine = _run(program, scale, out) and fine
+    click.echo(scoreboard(out))
+    return EXIT_PASS if fine else EXIT_FAIL
+
+
+def _chosen(names: tuple[str, ...]) -> list[Program]:
+    known = [program.name for program in PROGRAMS]
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"no program {name!r}; there are {', '.join(known)}")
+    return [program for program in PROGRAMS if not names or program.name in names]
+
+
+def _run(program: Program, scale: float, out: Path) -> bool:
+    click.echo(f"{program.name}: {program.text}", err=True)
+    began_s = monotonic_s()
+    outcome = program.load()(scale, lambda text: click.echo(f"  {text}", err=True))
+    about: dict[str, str | float] = {
+        "date": utc_now().date().isoformat(),
+        "commit": _commit(),
+        "scale": scale,
+        "seconds": round(monotonic_s() - began_s, 1),
+    }
+    for failure in outcome.failures:
+        click.echo(f"  FAILED: {failure}", err=True)
+    click.echo(f"  wrote {write_outcome(out, program, outcome, about)}", err=True)
+    return outcome.ok
+
+
+def _commit() -> str:
+    """Return the commit of the tree that is run, with a + if it was changed; else nothing."""
+    here = Path(__file__).parent
+    try:
+        told = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"],  # noqa: S607
+            cwd=here, capture_output=True, text=True, check=False, timeout=10,
+        )  # fmt: skip
+    except OSError:
+        return ""
+    return told.stdout.strip()

@@ -1,0 +1,117 @@
+"""What an assurance program is: a function of a scale that returns measures, kept as JSON.
+
+A program takes from seconds to an hour. ``scale`` 1.0 is what the safety case asks for; tests run
+a small share of each. Its JSON file is all that the scoreboard and the traceability page read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One line of the scoreboard.
+
+    Attributes:
+        name: What is measured, as people say it.
+        target: What is asked for, such as ``0`` or ``<= 100 ms``.
+        result: What was found, with unit.
+        ok: Whether the target is met at the scale that was run.
+        requirements: Safety requirements that this is evidence for.
+        value: The figure behind ``result``, where there is one, in ``unit``.
+        bound: The figure behind ``target``, in the same unit.
+    """
+
+    name: str
+    target: str
+    result: str
+    ok: bool
+    requirements: tuple[str, ...] = ()
+    value: float | None = None
+    bound: float | None = None
+    unit: str = ""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one run of a program found.
+
+    Attributes:
+        measures: For the scoreboard.
+        details: Everything else worth keeping, ready for JSON: pairs, cells, survivors.
+        failures: What went wrong, one text each, with the command that repeats it where possible.
+    """
+
+    measures: list[Measure]
+    details: dict[str, Any] = field(default_factory=dict)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True if every target is met and nothing failed."""
+        return not self.failures and all(measure.ok for measure in self.measures)
+
+
+Say = Callable[[str], None]
+Run = Callable[[float, Say], Outcome]
+"""Scale, and where to say how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One row of the list of programs.
+
+    Attributes:
+        name: As ``cryoctl assure NAME`` calls it.
+        text: One line for people.
+        where: ``module:function`` of a ``Run``, loaded when it is run.
+        measures: Names of the measures it makes; those of a program that was not run say so.
+    """
+
+    name: str
+    text: str
+    where: str
+    measures: tuple[str, ...]
+
+    def load(self) -> Run:
+        """Return the function that runs it."""
+        module, _, function = self.where.partition(":")
+        run: Run = getattr(import_module(module), function)
+        return run
+
+
+PROGRAMS: Final[tuple[Program, ...]] = ()
+
+
+def write_outcome(
+    folder: Path, program: Program, outcome: Outcome, about: dict[str, str | float]
+) -> Path:
+    """Keep an outcome as ``NAME.json``; ``about`` says when, of which commit, at which scale."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{program.name}.json"
+    kept = {
+        "program": program.name,
+        **about,
+        "ok": outcome.ok,
+        "measures": [asdict(measure) for measure in outcome.measures],
+        "failures": outcome.failures,
+        "details": outcome.details,
+    }
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return path
+
+
+def read_outcomes(folder: Path, programs: Sequence[Program] = PROGRAMS) -> dict[str, Any]:
+    """Return the kept outcomes by program; those that were never run are not there."""
+    found = {}
+    for program in programs:
+        path = folder / f"{program.name}.json"
+        if path.exists():
+            found[program.name] = json.loads(path.read_text("utf-8"))
+    return found

@@ -1,0 +1,38 @@
+"""The scoreboard: measure, target, result, date, commit, made from the programs' own JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cryoctl_hil.assurance.program import PROGRAMS, read_outcomes
+
+NOT_RUN = "not run"
+
+
+def scoreboard(folder: Path) -> str:
+    """Return a Markdown table of every measure; one that was never run says so."""
+    outcomes = read_outcomes(folder)
+    lines = [
+        "| program | measure | target | result | | scale | date | commit |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for program in PROGRAMS:
+        lines += _rows(program.name, program.measures, outcomes.get(program.name))
+    return "\n".join(lines) + "\n"
+
+
+def _rows(name: str, expected: tuple[str, ...], kept: dict[str, Any] | None) -> list[str]:
+    if kept is None:
+        return [f"| `{name}` | {measure} | | {NOT_RUN} | | | | |" for measure in expected]
+    end = f"{kept['scale']:g} | {kept['date']} | `{kept['commit']}` |"
+    found = {row["name"]: row for row in kept["measures"]}
+    rows = []
+    for measure in dict.fromkeys([*expected, *found]):
+        row = found.get(measure)
+        if row is None:
+            rows.append(f"| `{name}` | {measure} | | {NOT_RUN} | | {end}")
+            continue
+        mark = "ok" if row["ok"] else "**NO**"
+        rows.append(f"| `{name}` | {measure} | {row['target']} | {row['result']} | {mark} | {end}")
+    return rows
