@@ -123,9 +123,17 @@ class Probe(ProbeView):
         """Stop whatever goes on; return when the probe is safe, the needle perhaps frozen in."""
         await asyncio.wrap_future(self._session.stop())
 
+    async def reset(self) -> None:
+        """Leave a treatment's end or a trip behind, so that another may begin."""
+        await asyncio.wrap_future(self._session.reset())
+
     async def acknowledge(self) -> None:
-        """Take note of how a treatment ended, so that another may begin."""
+        """Quiet the alarms that stand now; they stay in sight while their cause does."""
         await asyncio.wrap_future(self._session.acknowledge())
+
+    async def pause_audio(self) -> None:
+        """Silence the alarms that sound for two minutes, or until a new one comes."""
+        await asyncio.wrap_future(self._session.pause_audio())
 
     async def change_cartridge(self) -> None:
         """Take note, in IDLE, that a full cartridge was put in; a simulated probe gets one."""

@@ -68,7 +68,7 @@ def on_ack(c: Controller, ack: Ack, now_s: float) -> None:
     elif op is Op.START and c.phase is Phase.ARMED:
         phases.begin_prewarm(c, now_s)
     elif op is Op.CLEAR and c.phase is Phase.FAULT:
-        c.fire(Trigger.ACKNOWLEDGE, now_s)
+        c.reset(now_s)
     elif op is Op.END and c.phase is Phase.RELEASE:
         c.fire(Trigger.FINISH, now_s)
 

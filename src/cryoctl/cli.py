@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "treatments": LazyCommand("command_treatments:treatments", "List the built-in treatments."),
     "profiles": LazyCommand("command_profiles:profiles", "List the built-in probe profiles."),
     "monitor": LazyCommand("command_monitor:monitor", "Show what a probe says; sends nothing."),
+    "alarms": LazyCommand("command_alarms:alarms", "List the alarms, or try their signals."),
     "ports": LazyCommand("command_ports:ports", "List serial ports; writes to none."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),

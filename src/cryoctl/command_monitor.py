@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from cryoctl.alarms import LOOKS
 from cryoctl.monitor import Monitor
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.progress import live_on, two_columns
@@ -17,6 +18,7 @@ from cryoctl_protocol.peer import AddressError, DeviceUrl, FrameLink, open_devic
 
 _DRAW_S: Final = 0.1
 _LINE_S: Final = 1.0
+_COLOURS: Final = {look.mark: look.colour for look in LOOKS.values()}
 
 
 @click.command()
@@ -75,11 +77,17 @@ def _display(watched: Monitor) -> Iterator[tuple[Callable[[float], None], float]
         yield lambda now_s: click.echo(f"{now_s:8.1f} s  {watched.line(now_s)}"), _LINE_S
         return
     with live_on(sys.stdout) as live:
+        told: set[str] = set()
 
         def draw(now_s: float) -> None:
             table = two_columns()
             for name, text in watched.rows(now_s):
-                table.add_row(name, text)
+                table.add_row(name, text, style=_COLOURS.get(name))
             live.update(table, refresh=True)
+            alarms = {alarm.id for alarm in watched.alarms(now_s)}
+            if alarms - told:
+                live.console.bell()
+            told.clear()
+            told.update(alarms)
 
         yield draw, _DRAW_S

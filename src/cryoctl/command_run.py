@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -83,6 +84,7 @@ from cryoctl_protocol.peer import Opened
     is_flag=True,
     help="On a real device: arm and start without being asked. A simulated one always does.",
 )
+@click.option("--audio-off", is_flag=True, help="Alarms make no sound; shown for the whole run.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of this run.")
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
@@ -100,6 +102,7 @@ def run(
     cartridge_g: float | None,
     bench_waiver: str,
     arm_and_start: bool,
+    audio_off: bool,
     out: Path | None,
     wants_json: bool,
 ) -> int:
@@ -130,6 +133,7 @@ def run(
         profile=profile,
         session=session,
     )
+    options = replace(options, audio_off=audio_off)
     make_operator = automatic_operator if arm_and_start else _console_operator
     if options.placements:
         make_operator = partial(_session_operator, options, arm_and_start=arm_and_start)

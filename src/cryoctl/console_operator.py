@@ -14,6 +14,8 @@ from cryoctl.stimulation import STIMULUS_OFF, STIMULUS_S, Stimulation, Stimulus
 
 _PLACING: Final = "Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
 
+_ALARM_WORDS: Final = {"acknowledge": Request.ACKNOWLEDGE, "pause": Request.PAUSE_AUDIO}
+
 
 class Lines(Protocol):
     """Where typed lines come from."""
@@ -61,6 +63,8 @@ class ConsoleOperator:
     def act(self, controller: Controller, now_s: float) -> None:
         """Tell what is awaited, and pass on what was typed."""
         typed = self._lines.take()
+        if _is_about_alarms(self._say, typed, controller, now_s):
+            return
         match controller.phase:
             case Phase.IDLE:
                 self._begin(controller, now_s)
@@ -118,6 +122,8 @@ class PlacingWords:
 
     def take(self, typed: str, controller: Controller, now_s: float) -> None:
         """Do what one line says, empty for none; tell what the last stimulus has done."""
+        if _is_about_alarms(self._say, typed, controller, now_s):
+            return
         word, *numbers = typed.split() or [""]
         if word == "placed":
             _ask(self._say, controller, Request.PLACED, now_s)
@@ -150,6 +156,17 @@ def _ask(
     refusal = controller.request(request, now_s, stimulus)
     if refusal is not None:
         say(f"{request} refused: {refusal.reason}")
+
+
+def _is_about_alarms(
+    say: Callable[[str], None], typed: str, controller: Controller, now_s: float
+) -> bool:
+    """Do what is typed about alarms, in every phase; return False if it is about something else."""
+    request = _ALARM_WORDS.get(typed)
+    if request is None:
+        return False
+    _ask(say, controller, request, now_s)
+    return True
 
 
 def _stimulus(numbers: list[str]) -> Stimulus | None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from cryoctl import answers, operator_requests, phases
+from cryoctl import alarm_conditions, answers, operator_requests, phases
+from cryoctl.alarm_board import AlarmBoard
 from cryoctl.arming import ArmingView, Blocker, arm_blockers, gas_need_g, usable_gas_g
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
@@ -102,6 +103,7 @@ class Settings:
         link: How old telemetry may be on the link in use.
         bench_waiver: A written reason to command a device without own protection.
         cartridge_g: Gas in the cartridge at the start, by the operator's word.
+        audio_off: Alarms make no sound, which is shown as long as the run lasts.
     """
 
     key: bytes
@@ -109,6 +111,7 @@ class Settings:
     link: LinkLimits = STREAM_LIMITS
     bench_waiver: str = ""
     cartridge_g: float | None = None
+    audio_off: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,8 @@ class Controller:
         self.settings = settings
         self.session = HostSession(settings.key, nonce_seed=settings.nonce_seed)
         self.interlocks = Interlocks(profile.limits, profile.probe.gas)
-        self.journal = Journal(sink)
+        self.board = AlarmBoard(audio_off=settings.audio_off)
+        self.journal = Journal(sink, self.board)
         self.desk = CommandDesk(self.session, self.journal, profile.hash32, settings.bench_waiver)
         self.measures = Measures(profile.limits)
         self.observer = Observer(profile)
@@ -191,7 +195,7 @@ class Controller:
 
     @property
     def alarms(self) -> list[str]:
-        """Every alarm raised so far."""
+        """Id of every alarm raised so far, the first one first; ``board`` says which stand."""
         return self.journal.alarms
 
     @property
@@ -345,6 +349,7 @@ class Controller:
     def on_link_gone(self, reason: str, now_s: float) -> None:
         """Note that the link itself is gone; the probe's own lease makes it safe."""
         self._note(ShellInput.LINK_GONE, now_s, why=reason)
+        self.board.end_pause(now_s)
         if self.phase in QUIET:
             self.fail(f"the link is gone: {reason}", now_s, link=True)
         else:
@@ -399,6 +404,7 @@ class Controller:
         self._tick_s = now_s
         self._check_age(now_s)
         self._check_storage(now_s)
+        alarm_conditions.look(self, now_s)
         if self._ticks % LEASE_TICKS == 0 and self._leases(now_s):
             self.session.lease(self._claimed_mode(), now_s)
         self._ticks += 1
@@ -433,11 +439,11 @@ class Controller:
         if self.desk.stale:
             self.desk.stale = False
             self._heard_since_s = now_s
+            self.journal.alarm_gone("LINK_STALE", now_s)
         for notice in self.interlocks.check(
             sample, now_s, rejects=self.session.rejects_within_window(now_s)
         ):
-            self.safing.cause_seen_s = now_s
-            self.trip(notice, now_s)
+            self._see_cause(notice, now_s)
         if sample.state in SAFE_STATES:
             self._adopt_device_trip(sample, now_s)
         elif sample.state == _FREEZE:
@@ -462,6 +468,11 @@ class Controller:
         self._step(now_s)
         self._sink.sample(sample, now_s)
 
+    def _see_cause(self, notice: TripNotice, now_s: float) -> None:
+        """Trip on a cause that can be seen, and remember when it was: RESET waits for it to go."""
+        self.journal.log_alarms(self.board.see_cause(notice.trip.name, now_s))
+        self.trip(notice, now_s)
+
     def _check_could_obey(self, what: str, now_s: float) -> None:
         """Trip if the probe does something although it was told to stop, or not told at all."""
         # A probe that was silent may have heard nothing either.
@@ -480,6 +491,8 @@ class Controller:
         storage = self._sink.storage
         if storage == self._storage:
             return
+        if self._storage.alarm not in ("", storage.alarm):
+            self.journal.alarm_gone(self._storage.alarm, now_s)
         self._storage = storage
         self.journal.log("storage", now_s, **storage._asdict())
         if storage.alarm:
@@ -494,7 +507,7 @@ class Controller:
             self.desk.stale = True
             self.journal.alarm("LINK_STALE", now_s, age_s=round(age_s, 3))
         if age_s > self.settings.link.lost_s:
-            self.trip(TripNotice(Trip.LINK, age_s, self.settings.link.lost_s, "s"), now_s)
+            self._see_cause(TripNotice(Trip.LINK, age_s, self.settings.link.lost_s, "s"), now_s)
 
     # -- what the phases may do ------------------------------------------------------------------
 
@@ -592,8 +605,15 @@ class Controller:
 
     def begin_cycle(self, record: CycleRecord) -> None:
         """Open the next freeze/thaw cycle."""
+        self.journal.alarm_gone("NOT_EFFECTIVE", record.began_s)
         self.cycles.append(record)
         self.state = CycleState(self.phase, self.state.since_s, record.index)
+
+    def reset(self, now_s: float) -> None:
+        """Leave a treatment's end, or a trip, behind; what is alarmed stands until acknowledged."""
+        self.fire(Trigger.RESET, now_s)
+        self.journal.alarm_gone("NOT_EFFECTIVE", now_s)
+        self.journal.log_alarms(self.board.reset(now_s))
 
     def fire(self, trigger: Trigger, now_s: float) -> None:
         """Go where the table says that ``trigger`` leads from here."""

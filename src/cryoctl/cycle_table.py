@@ -64,7 +64,7 @@ class Trigger(StrEnum):
     FINISH = "finish"
     TRIP = "trip"
     MADE_SAFE = "made_safe"
-    ACKNOWLEDGE = "acknowledge"
+    RESET = "reset"
     CLOSE = "close"
 
 
@@ -98,9 +98,9 @@ ROWS: Final[tuple[Row, ...]] = (
     Row(_P.RELEASE,      _T.REST,        _P.PAUSE),
     Row(_P.PAUSE,        _T.AGAIN,       _P.COOLING),
     Row(_P.RELEASE,      _T.FINISH,      _P.COMPLETE),
-    Row(_P.COMPLETE,     _T.ACKNOWLEDGE, _P.IDLE),
+    Row(_P.COMPLETE,     _T.RESET,       _P.IDLE),
     Row(_P.SAFE,         _T.MADE_SAFE,   _P.FAULT),
-    Row(_P.FAULT,        _T.ACKNOWLEDGE, _P.IDLE),
+    Row(_P.FAULT,        _T.RESET,       _P.IDLE),
     *(Row(phase, _T.TRIP, _P.SAFE)
       for phase in _P if phase not in (_P.DISCONNECTED, _P.SAFE)),
     *(Row(phase, _T.CLOSE, _P.DISCONNECTED)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Final, Self
 
+from cryoctl.alarm_board import AlarmView
 from cryoctl.arming import Blocker
 from cryoctl.core import Controller
 from cryoctl.cycle_table import ENDED, Phase
@@ -78,9 +79,9 @@ class ProbeView:
         return self._controller.arm_blockers(self._session.ticked_s)
 
     @property
-    def alarms(self) -> list[str]:
-        """Every alarm so far."""
-        return list(self._controller.alarms)
+    def alarms(self) -> AlarmView:
+        """The alarms that stand, most urgent first, and the sound that is due."""
+        return self._controller.board.view(self._session.ticked_s)
 
     @property
     def verdict(self) -> Verdict | None:
@@ -181,9 +182,17 @@ class Probe(ProbeView):
         """Stop whatever goes on; return when the probe is safe, the needle perhaps frozen in."""
         _wait_for(self._session.stop())
 
+    def reset(self) -> None:
+        """Leave a treatment's end or a trip behind, so that another may begin."""
+        _wait_for(self._session.reset())
+
     def acknowledge(self) -> None:
-        """Take note of how a treatment ended, so that another may begin."""
+        """Quiet the alarms that stand now; they stay in sight while their cause does."""
         _wait_for(self._session.acknowledge())
+
+    def pause_audio(self) -> None:
+        """Silence the alarms that sound for two minutes, or until a new one comes."""
+        _wait_for(self._session.pause_audio())
 
     def change_cartridge(self) -> None:
         """Take note, in IDLE, that a full cartridge was put in; a simulated probe gets one."""

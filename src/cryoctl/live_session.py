@@ -137,9 +137,17 @@ class LiveSession:
         """Stop; done when the safe state has been seen and the valve has proved to be shut."""
         return self._ask(Request.STOP, _made_safe)
 
+    def reset(self) -> Future[None]:
+        """Leave the end of a treatment or a trip behind; done when another may begin."""
+        return self._ask(Request.RESET, _cleared)
+
     def acknowledge(self) -> Future[None]:
-        """Acknowledge the end of a treatment or a trip; done when another may begin."""
-        return self._ask(Request.ACKNOWLEDGE, _cleared)
+        """Quiet the alarms that stand."""
+        return self._ask(Request.ACKNOWLEDGE, lambda _: True)
+
+    def pause_audio(self) -> Future[None]:
+        """Silence the alarms that sound for two minutes."""
+        return self._ask(Request.PAUSE_AUDIO, lambda _: True)
 
     def _ask(self, request: Request, until: Condition) -> Future[None]:
         return self._wish(partial(_request, request=request), until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
+from cryoctl.alarms import ALARMS, Alarm
 from cryoctl.sample import Sample, to_sample
 from cryoctl_protocol.codes import DeviceState, EventCode, StimulusResponse, Trip
 from cryoctl_protocol.host_session import HostSession
@@ -60,6 +61,15 @@ class Monitor:
                 f" in {DeviceState(message.state).name}"
             )
 
+    def alarms(self, now_s: float) -> list[Alarm]:
+        """Return what the probe holds, and that it is silent; nobody can acknowledge it here."""
+        found = []
+        if self.heard_s is not None and now_s - self.heard_s > SILENT_S:
+            found.append(ALARMS[Trip.LINK.name])
+        if self.sample is not None and self.sample.trip:
+            found.append(ALARMS[Trip(self.sample.trip).name])
+        return found
+
     def rows(self, now_s: float) -> list[tuple[str, str]]:
         """Return everything known as pairs of name and text."""
         if self.heard_s is None:
@@ -67,6 +77,10 @@ class Monitor:
         age_s = now_s - self.heard_s
         link = "connected" if age_s <= SILENT_S else f"SILENT for {age_s:.1f} s: figures are old"
         rows = [("link", f"{link}, {self.rejects} frames rejected")]
+        rows += [
+            (alarm.look.mark, f"{alarm.id}: {alarm.text}. {alarm.action}")
+            for alarm in self.alarms(now_s)
+        ]
         if self.hello is not None:
             rows.insert(0, ("probe", _identity(self.hello)))
         if self.sample is not None:
@@ -78,11 +92,13 @@ class Monitor:
     def line(self, now_s: float) -> str:
         """Return the most important figures as one line."""
         found = dict(self.rows(now_s))
+        alarms = [f"{alarm.look.mark} {alarm.id}" for alarm in self.alarms(now_s)]
         names = ("state", "tip", "supply", "exhaust", "valve", "heater")
         figures = [f"{name} {found[name]}" for name in names if name in found]
         if found.get("stimulus", _OFF) != _OFF:
             figures.append(f"stimulus {found['stimulus']}")
-        return "  ".join([found["link"].split(",")[0], *figures]) if figures else str(found)
+        told = [found["link"].split(",")[0], *alarms, *figures]
+        return "  ".join(told) if figures else str(found)
 
 
 def _identity(hello: Hello) -> str:

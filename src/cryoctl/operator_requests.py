@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from cryoctl import phases
+from cryoctl.alarm_board import CAUSE_GONE_S
 from cryoctl.cycle_table import ENDED, Phase, Trigger
 from cryoctl.interlocks import TripNotice
 from cryoctl.permits import Refusal
@@ -17,8 +18,6 @@ from cryoctl_protocol.messages import unpadded
 
 if TYPE_CHECKING:
     from cryoctl.core import Controller
-
-CAUSE_GONE_S: Final = 1.0  # SR-27
 
 
 class Request(StrEnum):
@@ -32,7 +31,9 @@ class Request(StrEnum):
     ARM = "arm"
     START = "start"
     STOP = "stop"
+    RESET = "reset"
     ACKNOWLEDGE = "acknowledge"
+    PAUSE_AUDIO = "pause_audio"
     CLOSE = "close"
 
 
@@ -159,16 +160,27 @@ def _stimulate(c: Controller, stimulus: Stimulus, now_s: float) -> Refusal | Non
     return refusal
 
 
-def _acknowledge(c: Controller, now_s: float) -> Refusal | None:
+def _reset(c: Controller, now_s: float) -> Refusal | None:
     if c.phase not in ENDED:
-        return Refusal(f"nothing to acknowledge in {c.phase}")
+        return Refusal(f"nothing to reset in {c.phase}")
     if c.phase is Phase.FAULT:
-        if now_s - c.safing.cause_seen_s < CAUSE_GONE_S:
-            return Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
+        if not c.board.may_reset(now_s):
+            present = Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
+            return c.desk.gate(Op.CLEAR, c.phase) or present
         if not _probe_is_idle(c):
             return _ask(c, Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
-    c.fire(Trigger.ACKNOWLEDGE, now_s)
+    c.reset(now_s)
     return None
+
+
+def _acknowledge(c: Controller, now_s: float) -> Refusal | None:
+    changes = c.board.acknowledge(now_s)
+    c.journal.log_alarms(changes)
+    return None if changes else Refusal("no alarm to acknowledge")
+
+
+def _pause_audio(c: Controller, now_s: float) -> Refusal | None:
+    return None if c.board.pause_audio(now_s) else Refusal("no alarm sounds")
 
 
 def _probe_is_idle(c: Controller) -> bool:
@@ -187,6 +199,8 @@ _DO: Final[dict[Request, Callable[[Controller, float], Refusal | None]]] = {
     Request.ARM: _arm,
     Request.START: _start,
     Request.STOP: _stop,
+    Request.RESET: _reset,
     Request.ACKNOWLEDGE: _acknowledge,
+    Request.PAUSE_AUDIO: _pause_audio,
     Request.CLOSE: _close,
 }

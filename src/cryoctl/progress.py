@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Final
 
+from cryoctl.alarm_board import AlarmLine, AlarmView
+from cryoctl.alarm_text import Bell, ShownLine, alarm_text, is_lit, shown_lines
 from cryoctl.clock import monotonic_s
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.runner import Progress
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
     from rich.live import Live
     from rich.table import Table
+    from rich.text import Text
 
 _REFRESH_S: Final = 0.1
 _SPARK_WIDTH: Final = 48
@@ -60,14 +62,31 @@ def two_columns() -> Table:
 
 
 class PlainProgress:
-    """Prints a line at each change of phase."""
+    """Prints a line at each change of phase, and for each alarm."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self._phase: Phase | None = None
+        self._told: set[tuple[str, float]] = set()
 
     def __call__(self, controller: Controller, now_s: float) -> None:
-        """Print a line if the phase has changed."""
+        """Print what has changed."""
+        self._print_phase(controller, now_s)
+        if not controller.board.is_empty:
+            self._print_alarms(controller.board.view(now_s), now_s)
+
+    def _print_alarms(self, alarms: AlarmView, now_s: float) -> None:
+        for line in alarms.lines:
+            self._print_alarm(line, "", now_s)
+            for one in line.consequences:
+                self._print_alarm(one, "    ", now_s)
+
+    def _print_alarm(self, line: AlarmLine, indent: str, now_s: float) -> None:
+        if (line.alarm.id, line.since_s) not in self._told:
+            self._told.add((line.alarm.id, line.since_s))
+            self._stream.write(f"{now_s:8.2f} s  {indent}{alarm_text(line)}\n")
+
+    def _print_phase(self, controller: Controller, now_s: float) -> None:
         phase = controller.phase
         if phase is self._phase:
             return
@@ -91,6 +110,7 @@ class LiveProgress:
         self._drawn_s = float("-inf")
         self._tips_c: deque[float] = deque(maxlen=_SPARK_WIDTH)
         self._next_tip_s = 0.0
+        self._bell = Bell()
 
     def __call__(self, controller: Controller, now_s: float) -> None:
         """Take in a tick; redraw if it is time or the run has ended."""
@@ -102,12 +122,19 @@ class LiveProgress:
         if wall_s - self._drawn_s < _REFRESH_S and not controller.finished:
             return
         self._drawn_s = wall_s
-        self._live.update(self._draw(controller, now_s), refresh=True)
+        alarms = controller.board.view(now_s)
+        if self._bell.rings(alarms.burst):
+            self._live.console.bell()
+        table = two_columns()
+        shown_s = 0.0 if controller.finished else wall_s  # The last picture is not a dark one.
+        for line in shown_lines(alarms):  # On top, where no small window cuts them off.
+            table.add_row(*alarm_row(line, shown_s))
+        self._draw(table, controller, now_s)
+        self._live.update(table, refresh=True)
 
-    def _draw(self, controller: Controller, now_s: float) -> RenderableType:
+    def _draw(self, table: Table, controller: Controller, now_s: float) -> None:
         from rich.text import Text
 
-        table = two_columns()
         cycle, count = controller.state.cycle, controller.treatment.cycles.count
         table.add_row("phase", Text(controller.phase.value, style=_style(controller.phase)))
         if controller.placements or controller.later_treatments:
@@ -129,9 +156,15 @@ class LiveProgress:
             radius = f"{estimate.radius_minus20_mm:6.2f} ±{estimate.sigma_mm:.2f} mm"
             table.add_row("-20 °C", f"{radius}   radius, an estimate")
         table.add_row("", sparkline(list(self._tips_c)))
-        for trip in controller.trips:
-            table.add_row("!!!", Text(trip.notice.trip.name, style="bold red"))
-        return table
+
+
+def alarm_row(line: ShownLine, wall_s: float) -> tuple[Text, Text]:
+    """Return a line of the alarms in its colour; its mark flashes while it wants an answer."""
+    from rich.text import Text
+
+    mark = line.mark if is_lit(line, wall_s) else " " * len(line.mark)
+    style = f"not dim {'bold ' if line.is_on else ''}{line.colour}"
+    return Text(mark, style=style), Text(line.text, style=style)
 
 
 def bar(done: float, whole: float) -> str:

@@ -88,6 +88,7 @@ def replay_metadata(
                 "nonce_seed": settings.nonce_seed.hex(),
                 "cartridge_g": settings.cartridge_g,
                 "bench_waiver": settings.bench_waiver,
+                "audio_off": settings.audio_off,
                 "link": settings.link._asdict(),
             }
         ),
@@ -174,6 +175,7 @@ def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
         link=LinkLimits(**told["link"]),
         bench_waiver=told["bench_waiver"],
         cartridge_g=told["cartridge_g"],
+        audio_off=told["audio_off"],
     )
     return Controller(treatment, profile, how, sink, later)
 

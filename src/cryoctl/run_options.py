@@ -44,6 +44,7 @@ class RunOptions:
         files: Name and text of every other file that shaped the run.
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
+        audio_off: Alarms make no sound.
         may_slip: A paced simulator that cannot keep its speed is no error.
         placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
         session: Name of the session.
@@ -61,6 +62,7 @@ class RunOptions:
     vendor: VendorTable | None = None
     cartridge_g: float | None = None
     bench_waiver: str = ""
+    audio_off: bool = False
     may_slip: bool = False
     placements: tuple[Placement, ...] = ()
     session: str = ""

@@ -259,6 +259,7 @@ def _settings(options: RunOptions) -> Settings:
         nonce_seed=nonce_seed,
         cartridge_g=options.cartridge_g,
         bench_waiver=options.bench_waiver,
+        audio_off=options.audio_off,
     )
 
 

@@ -59,8 +59,6 @@ class Safing:
     """
 
     trips: list[TripRecord] = field(default_factory=list)
-    cause_seen_s: float = float("-inf")
-    """When an interlock last found a limit broken."""
     _present: list[TripRecord] = field(default_factory=list)
     _unsafe: list[TripRecord] = field(default_factory=list)
     _action: SafeAction = SafeAction.THAW
@@ -84,7 +82,7 @@ class Safing:
         return (serious or causes or [None])[0]
 
     def begin(self, notice: TripNotice, layer: str, phase: Phase, now_s: float) -> None:
-        """Take note of a first cause: what tripped before has been acknowledged."""
+        """Take note of a first cause: what tripped before has been reset."""
         self._present.clear()
         self._unsafe.clear()
         self._action = SafeAction.THAW

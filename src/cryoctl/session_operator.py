@@ -86,7 +86,7 @@ class SessionOperator:
 
     def _go_on(self, controller: Controller, now_s: float) -> None:
         if self.stays(controller):
-            controller.request(Request.ACKNOWLEDGE, now_s)
+            controller.request(Request.RESET, now_s)
             self._operator = self._make_operator()
             self._was_placed = False
 

@@ -6,6 +6,7 @@ import pytest
 
 from cryoctl.console_operator import ConsoleOperator
 from cryoctl.cycle_table import Phase
+from cryoctl.operator_requests import Request
 from tests.support.bench import Bench
 from tests.support.builders import a_treatment
 
@@ -140,3 +141,23 @@ def test_a_mistyped_stimulus_is_explained_and_nothing_goes_out(line: str, answer
 
     assert console.said[-1].startswith(answer)
     assert [op for _, op in console.bench.device.commands if op.name == "STIMULATE"] == []
+
+
+@pytest.mark.requirement("SR-27")
+def test_alarms_are_quieted_by_words_of_their_own_in_every_phase() -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    none = console.type("acknowledge")
+    console.type("arm")
+    console.type("start")
+    console.bench.run_until(lambda: console.bench.phase is Phase.COOLING)
+    console.bench.ask(Request.STOP)
+    console.type("pause")
+    paused = console.bench.controller.board.view(console.bench.now_s)
+    console.type("acknowledge")
+
+    (line,) = console.bench.controller.board.view(console.bench.now_s).lines
+    assert none is Phase.READY
+    assert console.said.count("acknowledge refused: no alarm to acknowledge") == 1
+    assert paused.pause_left_s > 119.0
+    assert (line.alarm.id, line.signal) == ("OPERATOR_STOP", "acknowledged")

@@ -242,7 +242,7 @@ def test_after_a_link_came_back_the_next_treatment_is_possible() -> None:
     bench.run_to(Phase.FAULT)
     bench.run_for(1.5)
 
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_to(Phase.IDLE, within_s=1.0)
     bench.run_to(Phase.HOLD)
 
@@ -259,7 +259,7 @@ def test_a_probe_that_restarted_while_the_link_was_gone_has_nothing_to_clear() -
     bench.controller.on_link_back(bench.now_s)
     bench.run_for(1.5)
 
-    refused = bench.ask(Request.ACKNOWLEDGE)
+    refused = bench.ask(Request.RESET)
 
     assert refused is None
     assert bench.phase is Phase.IDLE

@@ -155,13 +155,13 @@ def test_a_more_careful_cause_is_told_at_once_and_not_with_the_next_repeat() -> 
 
 
 @pytest.mark.requirement("SR-27")
-def test_a_cause_that_was_acknowledged_counts_anew_when_it_comes_again() -> None:
+def test_a_cause_that_was_reset_counts_anew_when_it_comes_again() -> None:
     bench = bench_in(Phase.HOLD)
     bench.device.telemetry = {"supply_mbar": 68_001}
     bench.run_to(Phase.FAULT)
     bench.device.telemetry = {}
     bench.run_for(1.1)
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_until(lambda: bench.phase is Phase.IDLE)
 
     bench.device.telemetry = {"supply_mbar": 68_001}
@@ -216,29 +216,29 @@ def test_a_tick_more_than_150_ms_after_the_last_trips(age_s: float, trips: bool)
         assert isinstance(as_message(controller.outgoing(last_s + age_s)[0]), Stop)
 
 
-# -- acknowledging (SR-27) -------------------------------------------------------------------------
+# -- resetting (SR-27) -----------------------------------------------------------------------------
 
 
 @pytest.mark.requirement("SR-27")
 @pytest.mark.parametrize("phase", LIVE)
-def test_there_is_nothing_to_acknowledge_while_a_treatment_runs(phase: Phase) -> None:
+def test_there_is_nothing_to_reset_while_a_treatment_runs(phase: Phase) -> None:
     bench = bench_in(phase)
 
-    refused = bench.ask(Request.ACKNOWLEDGE)
+    refused = bench.ask(Request.RESET)
 
     assert refused is not None
-    assert refused.reason == f"nothing to acknowledge in {phase}"
+    assert refused.reason == f"nothing to reset in {phase}"
 
 
 @pytest.mark.requirement("SR-26")
 @pytest.mark.requirement("SR-27")
-def test_an_acknowledged_trip_leads_to_idle_and_from_there_through_every_step_again() -> None:
+def test_a_trip_that_was_reset_leads_to_idle_and_from_there_through_every_step_again() -> None:
     bench = bench_in(Phase.HOLD)
     bench.ask(Request.STOP)
     bench.run_to(Phase.FAULT)
     refused = bench.ask(Request.START)
 
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_for(0.5)
     entered = len(bench.sink.phases())
     bench.run_to(Phase.COOLING)
@@ -261,7 +261,7 @@ def test_the_time_to_safe_of_an_earlier_trip_stays_what_it_was() -> None:
     bench.ask(Request.STOP)
     bench.run_to(Phase.FAULT)
     first_ms = bench.controller.trips[0].time_to_safe_ms
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_for(0.5)
 
     bench.ask(Request.STOP)
@@ -275,29 +275,29 @@ def test_the_time_to_safe_of_an_earlier_trip_stays_what_it_was() -> None:
 
 
 @pytest.mark.requirement("SR-27")
-def test_a_trip_cannot_be_acknowledged_until_its_cause_has_been_gone_for_a_second() -> None:
+def test_a_trip_cannot_be_reset_until_its_cause_has_been_gone_for_a_second() -> None:
     bench = bench_in(Phase.HOLD)
     bench.device.telemetry = {"supply_mbar": 68_001}
     bench.run_to(Phase.FAULT)
-    present = bench.ask(Request.ACKNOWLEDGE)
+    present = bench.ask(Request.RESET)
     bench.device.telemetry = {}
     bench.run_for(0.95)
-    too_soon = bench.ask(Request.ACKNOWLEDGE)
+    too_soon = bench.ask(Request.RESET)
     bench.run_for(0.1)
 
     assert present is not None
     assert too_soon is not None
     assert too_soon.reason == "a limit is still broken, or was within 1 s (SR-27)"
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
 
 
 @pytest.mark.requirement("SR-27")
-def test_a_trip_cannot_be_acknowledged_while_the_probe_is_silent() -> None:
+def test_a_trip_cannot_be_reset_while_the_probe_is_silent() -> None:
     bench = bench_in(Phase.HOLD)
     bench.device.silent = True
     bench.run_to(Phase.FAULT)
 
-    refused = bench.ask(Request.ACKNOWLEDGE)
+    refused = bench.ask(Request.RESET)
 
     assert refused is not None
     assert refused.reason == "telemetry is stale: only STOP may go out (SR-03)"
@@ -311,18 +311,18 @@ def test_a_probe_that_does_not_clear_its_trip_yet_is_not_tripped_once_more() -> 
     bench.run_to(Phase.FAULT)
     bench.device.refuse = {Op.CLEAR: Answer.FAULT_LATCHED}
 
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_for(1.0)
 
     assert bench.phase is Phase.FAULT
     assert bench.trip_ids() == ["OPERATOR_STOP"]
 
 
-def test_a_complete_treatment_is_acknowledged_without_clearing_anything() -> None:
+def test_a_complete_treatment_is_reset_without_clearing_anything() -> None:
     bench = Bench(a_treatment(count=1))
     bench.run_to(Phase.COMPLETE)
 
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_for(0.5)
 
     assert bench.phase is Phase.IDLE
@@ -333,14 +333,14 @@ def test_a_complete_treatment_is_acknowledged_without_clearing_anything() -> Non
 
 
 @pytest.mark.requirement("SR-27")
-def test_an_acknowledged_fault_waits_for_the_probe_to_clear_and_a_new_treatment_starts_clean() -> (
+def test_a_fault_that_was_reset_waits_for_the_probe_to_clear_and_a_new_treatment_starts_clean() -> (
     None
 ):
     bench = bench_in(Phase.HOLD)
     bench.ask(Request.STOP)
     bench.run_to(Phase.FAULT, within_s=200.0)
 
-    bench.ask(Request.ACKNOWLEDGE)
+    bench.ask(Request.RESET)
     assert bench.phase is Phase.FAULT  # Not before the probe has answered CLEAR.
     bench.run_until(lambda: bench.phase is Phase.IDLE)
     bench.run_to(Phase.COMPLETE, within_s=600.0)

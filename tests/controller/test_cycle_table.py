@@ -83,7 +83,7 @@ def test_a_trip_leads_to_safe_from_every_live_phase_and_only_from_there() -> Non
 
 
 @pytest.mark.requirement("SR-27")
-def test_after_a_trip_only_acknowledge_leads_on_and_it_leads_to_idle() -> None:
+def test_after_a_trip_only_reset_leads_on_and_it_leads_to_idle() -> None:
     out_of_safe = {row for row in ROWS if row.source is Phase.SAFE}
     out_of_fault = {row for row in ROWS if row.source is Phase.FAULT}
 
@@ -92,7 +92,7 @@ def test_after_a_trip_only_acknowledge_leads_on_and_it_leads_to_idle() -> None:
         Row(Phase.SAFE, Trigger.CLOSE, Phase.DISCONNECTED),
     }
     assert out_of_fault == {
-        Row(Phase.FAULT, Trigger.ACKNOWLEDGE, Phase.IDLE),
+        Row(Phase.FAULT, Trigger.RESET, Phase.IDLE),
         Row(Phase.FAULT, Trigger.TRIP, Phase.SAFE),
         Row(Phase.FAULT, Trigger.CLOSE, Phase.DISCONNECTED),
     }

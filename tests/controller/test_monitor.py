@@ -95,3 +95,17 @@ def test_noise_is_counted_and_shows_nothing(noise: bytes) -> None:
 
     assert monitor.heard_s is None
     assert monitor.rejects == 1
+
+
+def test_what_the_probe_holds_and_its_silence_are_alarms_with_what_to_do() -> None:
+    device = a_device()
+    device.telemetry = {"trip": 1, "state": 9}
+    monitor = listen(device, until_s=0.5)
+
+    calm, alarmed = listen(a_device(), until_s=0.5), monitor.rows(2.0)
+
+    assert calm.alarms(0.5) == []
+    assert [alarm.id for alarm in monitor.alarms(2.0)] == ["LINK", "TIP_FLOOR"]
+    told = [text for name, text in alarmed if name == "!!!"]
+    assert told[1].startswith("TIP_FLOOR: tip at or below the profile's floor. Do not move")
+    assert "  !!! TIP_FLOOR  " in monitor.line(0.5)

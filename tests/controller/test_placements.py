@@ -170,10 +170,10 @@ def test_a_cartridge_is_changed_in_idle_alone_so_that_a_leak_test_follows() -> N
     assert bench.ask(Request.ARM) is None
 
 
-def test_a_session_that_was_acknowledged_and_closed_keeps_what_was_done() -> None:
+def test_a_session_that_was_reset_and_closed_keeps_what_was_done() -> None:
     bench = Bench(a_treatment(count=1))
     bench.run_to(Phase.COMPLETE)
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     assert bench.ask(Request.BEGIN) is None
     bench.run_until(lambda: bench.phase is Phase.READY)
 

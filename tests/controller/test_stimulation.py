@@ -297,7 +297,7 @@ def test_stop_ends_it_and_the_next_placement_begins_anew() -> None:
     bench.run_until(lambda: bench.phase is Phase.FAULT)
     result = bench.controller.stimulation.result
     bench.run_for(1.1)
-    assert bench.ask(Request.ACKNOWLEDGE) is None
+    assert bench.ask(Request.RESET) is None
     bench.run_until(lambda: bench.phase is Phase.IDLE)
     bench.run_to(Phase.READY)
     bench.ask(Request.PLACE)

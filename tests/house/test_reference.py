@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 import cryoctl
 from cryoctl import exit_codes
+from cryoctl.alarms import ALARMS, LOOKS, PRIORITIES, SIGNAL_DELAY_S, Onset, Severity
 from cryoctl.cli import invoke
 from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
@@ -76,6 +77,7 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
         (ESTIMATE, "| field | unit | meaning", list(IceEstimate._fields)),
         (TRUTH, "| field | unit | meaning", list(TruthSample._fields)),
         (page("faults"), "| id | group", list(CATALOGUE)),
+        (page("alarms"), "| id | priority", list(ALARMS)),
         (page("profiles"), "| limit | unit", list(Limits.model_fields)),
         (page("profiles"), "| figure | unit", list(Cooling.model_fields)),
         (page("treatment-file"), "| key | unit", keys_of(Treatment)),
@@ -85,6 +87,7 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
     ],
     ids=[
         "summary", "cycle", "trip", "telemetry", "control", "estimate", "truth", "faults",
+        "alarms",
         "limits", "cooling", "treatment keys", "scenario keys", "tissues", "phases",
     ],
 )  # fmt: skip
@@ -107,6 +110,28 @@ def test_the_groups_of_the_fault_catalogue_are_its_own() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", page("faults"), re.MULTILINE)
 
     assert rows == [(fault.fault_id, fault.group.value) for fault in CATALOGUE.values()]
+
+
+def test_the_alarms_are_told_as_the_table_has_them() -> None:
+    told = page("alarms")
+
+    for alarm in ALARMS.values():
+        after = f" After: {', '.join(alarm.follows)}." if alarm.follows else ""
+        assert (
+            f"| `{alarm.id}` | {alarm.priority} | {alarm.severity.value}, {alarm.onset} | "
+            f"{alarm.latching} | {alarm.detection_s:g} | {alarm.requirement} | "
+            f"{', '.join(alarm.hazards)} | {alarm.text}. {alarm.action}{after} |\n"
+        ) in told
+    for priority, look in LOOKS.items():
+        flashes = f"{look.flash_hz:g} Hz" if look.flash_hz else "no"
+        period = "once" if look.burst_period_s is None else f"{look.burst_period_s:g} s"
+        assert (
+            f"| {priority} | `{look.mark}` | {look.colour} | {flashes} | {look.pulses} | {period} |"
+        ) in told
+    for severity in Severity:
+        row = " | ".join(PRIORITIES[severity, onset] for onset in Onset)
+        assert f"| {severity.value} | {row} |" in told
+    assert f"another {SIGNAL_DELAY_S:g} s" in told
 
 
 def test_the_diagram_is_drawn_from_the_table() -> None:
@@ -154,6 +179,7 @@ def test_the_vendor_page_names_every_key() -> None:
         ("run", "| option |"),
         ("sim", "| option of sim |"),
         ("export", "| option of export |"),
+        ("alarms", "| option of alarms |"),
         ("validate", "| option of validate |"),
     ],
 )

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 import cryoctl
+from cryoctl.alarm_board import AlarmBoard
 from cryoctl.cycle_table import Phase
+from cryoctl.replay import replay
 from cryoctl.results import Result
 from cryoctl_protocol.peer import AddressError, LinkError
 
@@ -70,7 +72,7 @@ def test_a_treatment_step_by_step_and_then_another() -> None:
         cold = probe.wait(lambda probe: tip_c(probe) < -30.0)
         seen_c = tip_c(probe)
         first = probe.wait()
-        probe.acknowledge()
+        probe.reset()
         freezing(probe)
         second = probe.wait(timeout_s=300.0)
     result = probe.close()
@@ -121,6 +123,34 @@ def test_a_fault_breaks_the_treatment_off_and_its_cause_is_told() -> None:
 
     assert verdict is cryoctl.Verdict.SAFETY_TRIP
     assert why.startswith("SENSOR_OPEN: ")
+
+
+@pytest.mark.requirement("SR-27")
+@pytest.mark.requirement("SR-32")
+def test_alarms_are_quieted_and_a_trip_is_reset_apart_and_a_replay_has_the_same_board() -> None:
+    with freezing(connect()) as probe:
+        probe.inject("flow_open@0s")
+        probe.wait()
+        (raised, *_) = probe.alarms.lines
+        probe.pause_audio()
+        paused_s = probe.alarms.pause_left_s
+        with pytest.raises(cryoctl.ProbeError, match="pause_audio refused: no alarm sounds"):
+            probe.pause_audio()
+        probe.acknowledge()
+        acknowledged = probe.alarms.lines[0]
+        phase = probe.phase
+        with pytest.raises(cryoctl.ProbeError, match="no alarm to acknowledge"):
+            probe.acknowledge()
+        result = probe.close()
+        board = probe._controller.board
+
+    boards: list[AlarmBoard] = []
+    replay(result.recording, on_tick=lambda controller, _: boards.append(controller.board))
+
+    assert (raised.alarm.id, raised.signal, raised.first_out) == ("SENSOR_OPEN", "on", True)
+    assert 110.0 < paused_s <= 120.0
+    assert (acknowledged.signal, acknowledged.held, phase) == ("acknowledged", True, Phase.FAULT)
+    assert boards[-1].log == board.log
 
 
 def left_with(error: BaseException) -> Result:
@@ -259,7 +289,7 @@ def test_the_summary_of_a_session_has_all_its_treatments_and_the_worst_verdict()
     with connect() as probe:
         freezing(probe).stop()
         probe.wait()
-        probe.acknowledge()
+        probe.reset()
         freezing(probe).wait()
         result = probe.close()
 

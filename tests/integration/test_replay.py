@@ -183,3 +183,18 @@ def test_the_command_names_the_first_difference_and_ends_with_1(
     assert outcome.return_value == 1
     assert told["answer"] == "DIFFERENT"
     assert told["reason"].startswith("recorded: /telemetry at ")
+
+
+def test_a_run_without_alarm_sound_is_recorded_as_one_and_replayed_as_one(tmp_path: Path) -> None:
+    short = ["--cycles", "1", "--set", "cycles.hold_s=5", "--set", "cycles.setpoint_c=-40"]
+    arguments = ["run", "--audio-off", *short, "--out", str(tmp_path)]
+    CliRunner().invoke(app, arguments, standalone_mode=False)
+    silent: list[bool] = []
+
+    outcome = replay(
+        tmp_path / "run.mcap",
+        on_tick=lambda controller, now_s: silent.append(controller.board.view(now_s).audio_off),
+    )
+
+    assert outcome.answer is Answer.IDENTICAL
+    assert all(silent)
