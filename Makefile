@@ -20,7 +20,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated picture dose lock clean help
+.PHONY: run test assure check format bench validate generated scoreboard picture dose lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -40,6 +40,7 @@ check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, gene
 	$(BIN)/lint-imports
 	$(BIN)/codespell
 	$(BIN)/python -m cryoctl_protocol.generate --check
+	$(BIN)/cryoctl trace --check
 
 format: $(DEV_STAMP) ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix
@@ -51,8 +52,12 @@ bench: $(DEV_STAMP) ## speed, time over real ports, processor, memory; 2 min, BE
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
 	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
 
-generated: $(DEV_STAMP) ## tables of SPEC.md, C header and golden vectors, from the declaration
+generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C header, golden vectors, traceability, scoreboard
 	@$(BIN)/python -m cryoctl_protocol.generate
+	@$(BIN)/cryoctl trace --page docs/reference/traceability.md
+
+scoreboard: $(DEV_STAMP) ## the page of what the assurance programs have measured, from docs/assurance
+	@$(BIN)/cryoctl assure --out docs/assurance --scoreboard docs/reference/scoreboard.md
 
 dose: $(DEV_STAMP) ## holds by time and by dose in 200 simulated patients, and their picture; 6 min, PATIENTS=20 for fewer
 	@PATIENTS=$(or $(PATIENTS),200) $(BIN)/python -m cryoctl_hil.dose_study docs/images/dose.svg

@@ -1,10 +1,9 @@
-"""What holds for every test: no task left running, sound requirement ids, repeatable examples."""
+"""What holds for every test: no task left running, repeatable examples."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,28 +12,10 @@ from hypothesis import settings
 
 from tests.support.replays import check_recordings
 
-REQUIREMENT_ID = re.compile(r"SR-\d\d")
-
 # The same examples in every run; `--hypothesis-profile=explore` looks for new ones.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=2000)
 settings.load_profile("repeatable")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        for marker in item.iter_markers("requirement"):
-            if not _is_requirement(marker):
-                raise pytest.UsageError(
-                    f"{item.nodeid}: requirement{marker.args} should name one requirement, "
-                    "such as requirement('SR-05')"
-                )
-
-
-def _is_requirement(marker: pytest.Mark) -> bool:
-    if marker.kwargs or len(marker.args) != 1:
-        return False
-    return isinstance(marker.args[0], str) and REQUIREMENT_ID.fullmatch(marker.args[0]) is not None
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""Frames: header, payload, tag and CRC under COBS, and a deframer that nothing can upset.
+"""Frames: header, payload, tag and CRC under COBS, and a deframer that nothing can upset (SR-04).
 
 wire = COBS(header 8 | payload | [tag 8] | CRC-32 4) 0x00, little-endian. On links that carry whole
 messages (MQTT) the same body goes without COBS and CRC.

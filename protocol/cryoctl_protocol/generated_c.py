@@ -18,7 +18,7 @@ from cryoctl_protocol.messages import (
     VENDOR_ID_LAST,
     MessageType,
 )
-from cryoctl_protocol.profile import Limits, Profile, load_profile, profile_names
+from cryoctl_protocol.profile import Limits, Profile, load_profile, shipped_profile_names
 from cryoctl_protocol.quantities import unit_of
 
 _C_TYPES: Final = {
@@ -76,7 +76,7 @@ def c_header() -> str:
         *(_message(row) for row in MESSAGES),
         *(
             _profile(profile)
-            for profile in map(load_profile, profile_names())
+            for profile in map(load_profile, shipped_profile_names())
             if not profile.probe.research
         ),  # No firmware of a real probe is to know those.
         "#endif\n",

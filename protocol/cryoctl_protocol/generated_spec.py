@@ -22,7 +22,7 @@ from cryoctl_protocol.messages import (
     MessageType,
     WireField,
 )
-from cryoctl_protocol.profile import Limits, load_profile, profile_names
+from cryoctl_protocol.profile import Limits, load_profile, shipped_profile_names
 from cryoctl_protocol.quantities import number_text, unit_of
 
 Rows = list[tuple[str, ...]]
@@ -192,7 +192,7 @@ def _rejects() -> Rows:
 
 
 def _profiles() -> str:
-    profiles = [load_profile(name) for name in profile_names()]
+    profiles = [load_profile(name) for name in shipped_profile_names()]
     rows: Rows = [("profile hash", "", *(f"0x{profile.hash32:08X}" for profile in profiles), "")]
     rows.append(("research", "", *("yes" if p.probe.research else "" for p in profiles), ""))
     for name, field in Limits.model_fields.items():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, cached_property
 from importlib import resources
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, Self
 
@@ -37,6 +38,9 @@ _STIMULUS_CAP_MA: Final = 10.0  # SR-41: the range of stimulators for locating n
 _RESEARCH_FREEZE_CAP_S: Final = 1800.0
 """Published gel and meat experiments freeze for 5 to 10 minutes; the rest is room."""
 _RESEARCH_THAW_CAP_S: Final = 3600.0
+
+PROFILE_GROUP: Final = "cryoctl.profiles"
+"""Entry points of profiles that other packages bring."""
 
 _FILE: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -210,9 +214,28 @@ class ProbeFile(NamedTuple):
     control: dict[str, Any]
 
 
-@cache
 def profile_names() -> tuple[str, ...]:
-    """Return the names of the built-in profiles in order."""
+    """Return the names of the profiles that are there, in order: ours and those of plug-ins."""
+    return tuple(sorted((*shipped_profile_names(), *brought_profiles())))
+
+
+@cache
+def brought_profiles() -> dict[str, EntryPoint]:
+    """Return the profiles that plug-ins bring: entry points, each the text of a profile file.
+
+    Raises:
+        ProfileError: One has the name of a profile of ours.
+    """
+    found = {point.name: point for point in entry_points(group=PROFILE_GROUP)}
+    for name in found:
+        if name in shipped_profile_names():
+            raise ProfileError(f"plug-in profile '{name}': there is one of this name already")
+    return found
+
+
+@cache
+def shipped_profile_names() -> tuple[str, ...]:
+    """Return the names of the profiles that ship with us, in order."""
     folder = resources.files("cryoctl_protocol") / "profiles"
     names = (file.name for file in folder.iterdir())
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
@@ -271,7 +294,9 @@ def control_table(name: str) -> dict[str, Any]:
 
 @cache
 def _built_in(name: str) -> ProbeFile:
-    if name not in profile_names():
+    if name in brought_profiles():
+        return _brought(name, brought_profiles()[name])
+    if name not in shipped_profile_names():
         message, hint = unknown_profile(name)
         raise ProfileError(f"{message} ({hint})")
     file = resources.files("cryoctl_protocol") / "profiles" / f"{name}.toml"
@@ -279,6 +304,20 @@ def _built_in(name: str) -> ProbeFile:
         return parse_profile(file.read_text("utf-8"), f"{name}.toml")
     except FileError as error:
         raise ProfileError(str(error)) from error
+
+
+def _brought(name: str, point: EntryPoint) -> ProbeFile:
+    """Return the profile of a plug-in, held to the same limits as a file."""
+    try:
+        text = point.load()
+        file = parse_profile(text, f"plug-in profile {name}")
+    except FileError as error:
+        raise ProfileError(str(error)) from error
+    except Exception as error:
+        raise ProfileError(f"plug-in profile '{name}' cannot be loaded: {error!r}") from error
+    if file.profile.probe.id != name:
+        raise ProfileError(f"plug-in profile '{name}': its probe.id is '{file.profile.probe.id}'")
+    return file
 
 
 def _read_file(name: str) -> ProbeFile:

@@ -1,4 +1,4 @@
-"""Sensor noise that depends on seed, stream and tick alone: a fork never shifts other streams."""
+"""Sensor noise by seed, stream and tick alone (SR-37): a fork never shifts other streams."""
 
 from __future__ import annotations
 

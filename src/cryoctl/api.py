@@ -21,6 +21,7 @@ def run(
     scenario: FilePath | None = None,
     faults: Sequence[str] = (),
     vendor: FilePath | None = None,
+    requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
     arm_and_start: bool = False,
@@ -42,6 +43,7 @@ def run(
         scenario: What to simulate: a file or a shipped name.
         faults: To simulate, such as ``["tc_open@freeze+5s"]``.
         vendor: File with the table of the maker's messages.
+        requirements: File with requirements of your own, which may tighten limits.
         cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
         arm_and_start: Arm and start a real device without asking anybody.
@@ -53,6 +55,7 @@ def run(
             ``arm_and_start``; a kind of LinkError.
         LinkError: The device cannot be opened.
         FileExistsError: ``out`` holds a run.
+        PlugInError: A plug-in that is installed cannot be used.
         ValueError: A number out of its range, or a wrong kind of value.
     """
     options = make_options(
@@ -64,6 +67,7 @@ def run(
         scenario=scenario,
         faults=faults,
         vendor=vendor,
+        requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,

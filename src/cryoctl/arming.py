@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -38,6 +38,7 @@ class ArmingView:
     """What the reasons are judged by.
 
     Attributes:
+        limits: What the controller goes by: the profile's, or tighter.
         sample: Fresh telemetry, or None.
         probe_profile_hash: By the probe's HELLO.
         leak_test_age_s: Since a passed leak test of this probe in this session, or None.
@@ -48,12 +49,16 @@ class ArmingView:
 
     treatment: Treatment
     profile: Profile
+    limits: Limits
     sample: Sample | None
     probe_profile_hash: int
     leak_test_age_s: float | None
     cartridge_g: float | None
     gas_used_g: float
     storage: Storage
+
+
+ArmCheck = Callable[[ArmingView], Iterable[Blocker]]
 
 
 def planned_gas_g(treatment: Treatment, limits: Limits) -> float:
@@ -73,14 +78,15 @@ def usable_gas_g(limits: Limits, cartridge_g: float | None) -> float:
     return fill_g * limits.cartridge_usable_fraction
 
 
-def arm_blockers(view: ArmingView) -> list[Blocker]:
-    """Return every reason why ARM is refused."""
+def arm_blockers(view: ArmingView, extra: Sequence[ArmCheck] = ()) -> list[Blocker]:
+    """Return every reason why ARM is refused; ``extra`` checks can only add to ours."""
     if view.sample is None:
         return [Blocker("SR-03", "stale", "fresh", "no fresh telemetry")]
     return [
         *_session_reasons(view),
         *_gas_reasons(view, view.sample),
-        *_probe_reasons(view.profile.limits, view.sample),
+        *_probe_reasons(view.limits, view.sample),
+        *(blocker for check in extra for blocker in check(view)),
     ]
 
 
@@ -103,7 +109,7 @@ def _session_reasons(view: ArmingView) -> Iterator[Blocker]:
 
 
 def _gas_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:
-    limits = view.profile.limits
+    limits = view.limits
     pressure_bar = sample.supply_pressure_bar
     if pressure_bar is not None and pressure_bar > limits.pressure_warn_bar:
         yield Blocker(

@@ -38,6 +38,9 @@ _COMMANDS: Final = {
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),
     "export": LazyCommand("command_export:export", "Write a recording as CSV or Parquet."),
+    "requirements": LazyCommand(
+        "command_requirements:requirements", "List, check, import and export requirements."
+    ),
     "config": LazyCommand("command_config:config", "Check, explain and show files."),
 }
 
@@ -128,6 +131,7 @@ def invoke(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     """Print what a user can do about ``error``; return the exit code."""
     from cryoctl.export import ExportError
+    from cryoctl.plug_ins import PlugInError
     from cryoctl.recording import RecordingError
     from cryoctl_protocol.peer import AddressError, LinkError
     from cryoctl_protocol.profile import ProfileError
@@ -136,7 +140,7 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileError):
         click.echo(str(error), err=True)
         return EXIT_USAGE
-    if isinstance(error, AddressError | ExportError | ProfileError | RecordingError):
+    if isinstance(error, AddressError | ExportError | PlugInError | ProfileError | RecordingError):
         click.echo(f"cryoctl: {error}", err=True)
         return EXIT_USAGE
     if isinstance(error, LinkError):

@@ -11,7 +11,7 @@ _JUDGE_AFTER_S: Final = 1.0
 
 
 def monotonic_s() -> float:
-    """Return seconds of a clock that never jumps."""
+    """Return seconds of a clock that never jumps, whatever the wall's does (SR-10)."""
     return time.monotonic()
 
 

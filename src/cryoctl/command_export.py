@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cryoctl.command_options import as_json
-from cryoctl.export import ExportedFile, export_csv, export_parquet
+from cryoctl.export import ExportedFile, export_csv, export_parquet, export_plug_in
 from cryoctl.recording import Recording, load_recording
 
 
@@ -15,6 +15,7 @@ from cryoctl.recording import Recording, load_recording
 @click.argument("recording", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--csv", "wants_csv", is_flag=True, help="Write CSV.")
 @click.option("--parquet", "wants_parquet", is_flag=True, help="Write Parquet; needs pyarrow.")
+@click.option("--format", "form", metavar="NAME", help="Write as an installed plug-in does.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -23,15 +24,23 @@ from cryoctl.recording import Recording, load_recording
 )
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object: what was written.")
 def export(
-    recording: Path, wants_csv: bool, wants_parquet: bool, out: Path | None, wants_json: bool
+    recording: Path,
+    wants_csv: bool,
+    wants_parquet: bool,
+    form: str | None,
+    out: Path | None,
+    wants_json: bool,
 ) -> None:
     """Write every table of a RECORDING (run.mcap) to a file, with its events and metadata."""
-    if wants_csv == wants_parquet:
-        raise click.UsageError("give one of --csv and --parquet")
+    if [wants_csv, wants_parquet, form is not None].count(True) != 1:
+        raise click.UsageError("give one of --csv, --parquet and --format")
     loaded = load_recording(recording)
     if wants_csv:
         folder = out or recording.with_name(f"{recording.stem}-csv")
         files = export_csv(loaded, folder)
+    elif form is not None:
+        folder = out or recording.with_name(f"{recording.stem}-{form}")
+        files = export_plug_in(loaded, folder, form)
     else:
         folder = out or recording.with_name(f"{recording.stem}-parquet")
         files = export_parquet(loaded, folder)

@@ -64,6 +64,15 @@ settings_option = click.option(
 )
 
 
+requirements_option = click.option(
+    "--requirements",
+    "added",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Requirements of your own, in TOML; may be tighter than ours, not looser.",
+)
+
+
 def refuse_two_treatments(treatment: Path | None, profile: str | None) -> None:
     """Refuse a file and a profile together: each names a treatment."""
     if treatment is not None and profile is not None:

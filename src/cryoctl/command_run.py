@@ -17,6 +17,7 @@ from cryoctl.command_options import (
     GRAMS,
     SPEED,
     refuse_two_treatments,
+    requirements_option,
     settings_option,
     treatment_argument,
 )
@@ -68,6 +69,7 @@ from cryoctl_protocol.peer import Opened
     help="Fault to simulate, such as tc_open@12s or gas_low@freeze+5s.",
 )
 @click.option("--vendor", type=click.Path(path_type=Path), help="Table of the maker's messages.")
+@requirements_option
 @click.option(
     "--cartridge-g",
     type=GRAMS,
@@ -99,6 +101,7 @@ def run(
     seed: int | None,
     faults: tuple[str, ...],
     vendor: Path | None,
+    added: Path | None,
     cartridge_g: float | None,
     bench_waiver: str,
     arm_and_start: bool,
@@ -127,6 +130,7 @@ def run(
         scenario=scenario,
         faults=faults,
         vendor=vendor,
+        requirements=added,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,

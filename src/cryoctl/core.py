@@ -14,11 +14,18 @@ from typing import Any, Final
 
 from cryoctl import alarm_conditions, answers, operator_requests, phases
 from cryoctl.alarm_board import AlarmBoard
-from cryoctl.arming import ArmingView, Blocker, arm_blockers, gas_need_g, usable_gas_g
+from cryoctl.arming import (
+    ArmCheck,
+    ArmingView,
+    Blocker,
+    arm_blockers,
+    gas_need_g,
+    usable_gas_g,
+)
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
-from cryoctl.interlocks import Interlocks, TripNotice, command_failed
+from cryoctl.interlocks import Check, Interlocks, TripNotice, command_failed
 from cryoctl.journal import Journal
 from cryoctl.measures import Measures
 from cryoctl.observer import Observer
@@ -46,7 +53,7 @@ from cryoctl_protocol.host_session import CommandFailed, HostSession, VendorFram
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.link_limits import STREAM_LIMITS, LinkLimits
 from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, Vitals
-from cryoctl_protocol.profile import Profile
+from cryoctl_protocol.profile import Limits, Profile
 
 TICK_S: Final = 0.05
 """The control loop's period: 20 Hz."""
@@ -104,6 +111,9 @@ class Settings:
         bench_waiver: A written reason to command a device without own protection.
         cartridge_g: Gas in the cartridge at the start, by the operator's word.
         audio_off: Alarms make no sound, which is shown as long as the run lasts.
+        limits: What to go by instead of the profile's own; the probe keeps those.
+        extra_interlocks: Of plug-ins, looked at after ours.
+        extra_checks: Of plug-ins, before ARM.
     """
 
     key: bytes
@@ -112,6 +122,9 @@ class Settings:
     bench_waiver: str = ""
     cartridge_g: float | None = None
     audio_off: bool = False
+    limits: Limits | None = None
+    extra_interlocks: tuple[Check, ...] = ()
+    extra_checks: tuple[ArmCheck, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +164,15 @@ class Controller:
         self.profile = profile
         self.settings = settings
         self.session = HostSession(settings.key, nonce_seed=settings.nonce_seed)
-        self.interlocks = Interlocks(profile.limits, profile.probe.gas)
+        self.limits = settings.limits or profile.limits
+        """What the controller goes by: the profile's, or tighter."""
+        self.interlocks = Interlocks(
+            self.limits, profile.probe.gas, extra=settings.extra_interlocks
+        )
         self.board = AlarmBoard(audio_off=settings.audio_off)
         self.journal = Journal(sink, self.board)
         self.desk = CommandDesk(self.session, self.journal, profile.hash32, settings.bench_waiver)
-        self.measures = Measures(profile.limits)
+        self.measures = Measures(self.limits)
         self.observer = Observer(profile)
         self.safing = Safing()
         self.state = CycleState(Phase.DISCONNECTED, 0.0, 0)
@@ -216,14 +233,14 @@ class Controller:
     @property
     def gas_left_g(self) -> float:
         """Gas in the cartridge that can still cool, by the host's own ledger."""
-        usable_g = usable_gas_g(self.profile.limits, self._cartridge_g)
+        usable_g = usable_gas_g(self.limits, self._cartridge_g)
         return usable_g - (self.gas_used_g - self._cartridge_from_g)
 
     @property
     def wants_cartridge(self) -> bool:
         """True if only a new cartridge has the gas for what is to be done next (SR-22)."""
-        need_g = gas_need_g(self.next_treatment, self.profile.limits)
-        return self.gas_left_g < need_g <= usable_gas_g(self.profile.limits, None)
+        need_g = gas_need_g(self.next_treatment, self.limits)
+        return self.gas_left_g < need_g <= usable_gas_g(self.limits, None)
 
     @property
     def next_treatment(self) -> Treatment:
@@ -299,13 +316,15 @@ class Controller:
             ArmingView(
                 treatment=self.treatment,
                 profile=self.profile,
+                limits=self.limits,
                 sample=self.fresh_sample,
                 probe_profile_hash=0 if hello is None else hello.profile_hash,
                 leak_test_age_s=None if tested_s is None else now_s - tested_s,
                 cartridge_g=self._cartridge_g,
                 gas_used_g=self.gas_used_g - self._cartridge_from_g,
                 storage=self._storage,
-            )
+            ),
+            self.settings.extra_checks,
         )
 
     # -- inputs ----------------------------------------------------------------------------------

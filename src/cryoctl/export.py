@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from cryoctl.plug_ins import PlugInError, about, exporters, load_function
 from cryoctl.recording import Recording, Table
 
 METADATA_FILE: Final = "metadata.json"
@@ -88,6 +89,30 @@ def export_parquet(recording: Recording, folder: Path) -> list[ExportedFile]:
         parquet.write_table(pa.table(list(columns.values()), schema=pa.schema(fields)), path)
 
     return _export(recording, folder, "parquet", write)
+
+
+def export_plug_in(recording: Recording, folder: Path, form: str) -> list[ExportedFile]:
+    """Write every table into the new ``folder``, as a plug-in does; files end in ``.form``.
+
+    Raises:
+        ExportError: As for CSV, or the plug-in failed.
+        PlugInError: There is no such plug-in, or it cannot be loaded.
+    """
+    point = exporters().get(form)
+    if point is None:
+        known = ", ".join(sorted(exporters())) or "none installed"
+        raise PlugInError(f"no exporter {form!r}; known: {known}")
+    write = load_function(point)
+
+    def guarded(table: Table, units: dict[str, str], path: Path) -> None:
+        try:
+            write(table, units, path)
+        except Exception as error:
+            raise ExportError(f"plug-in {about(point)}: {error!r}") from error
+        if not path.is_file():
+            raise ExportError(f"plug-in {about(point)}: wrote no {path.name}")
+
+    return _export(recording, folder, form, guarded)
 
 
 def _export(recording: Recording, folder: Path, suffix: str, write: _Write) -> list[ExportedFile]:

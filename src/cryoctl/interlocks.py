@@ -6,6 +6,7 @@ decisions. A check returns the first limit that is broken, or None.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -92,13 +93,17 @@ class Memory:
     heater_on_s: float | None = None
 
 
+Check = Callable[[Sample, Memory, Limits, float], TripNotice | None]
+
+
 @dataclass(slots=True)
 class Interlocks:
-    """All host interlocks over the samples of one session."""
+    """All host interlocks over the samples of one session; ``extra`` ones come after ours."""
 
     limits: Limits
     gas: str
     memory: Memory = field(default_factory=Memory)
+    extra: tuple[Check, ...] = ()
 
     def check(self, sample: Sample, now_s: float, *, rejects: int) -> list[TripNotice]:
         """Return every limit that ``sample`` breaks, most dangerous first.
@@ -113,7 +118,7 @@ class Interlocks:
         remember(memory, sample, now_s, self.gas, limits.exhaust_trip_bar)
         # All of them, always: one that lasts must neither hide another nor stop its clock.
         broken = []
-        for check in _CHECKS:
+        for check in (*_CHECKS, *self.extra):
             notice = check(sample, memory, limits, now_s)
             if notice is not None:
                 broken.append(notice)

@@ -251,6 +251,7 @@ def connect(
     scenario: FilePath | None = None,
     faults: Sequence[str] = (),
     vendor: FilePath | None = None,
+    requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
     out: FilePath | None = None,
@@ -266,6 +267,7 @@ def connect(
         scenario: What to simulate: a file or a shipped name.
         faults: To simulate, such as ``["tc_open@freeze+5s"]``.
         vendor: File with the table of the maker's messages.
+        requirements: File with requirements of your own, which may tighten limits.
         cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
         out: Folder of this session; None is a new one in ``runs``.
@@ -275,6 +277,7 @@ def connect(
         AddressError: An address, scenario or fault that cannot be; a kind of LinkError.
         LinkError: The device cannot be opened, or no session with it.
         FileExistsError: ``out`` holds a run.
+        PlugInError: A plug-in that is installed cannot be used.
         ValueError: A number out of its range, or a wrong kind of value.
     """
     options = make_options(
@@ -286,6 +289,7 @@ def connect(
         scenario=scenario,
         faults=faults,
         vendor=vendor,
+        requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,

@@ -148,7 +148,7 @@ def _stimulate(c: Controller, stimulus: Stimulus, now_s: float) -> Refusal | Non
     if c.phase is not Phase.PLACEMENT:
         how = ": ask to place the needle first" if c.phase is Phase.READY else ""
         return Refusal(f"the nerve is stimulated in PLACEMENT alone, not in {c.phase}{how}")
-    refusal = out_of_range(stimulus, c.profile.limits)
+    refusal = out_of_range(stimulus, c.limits)
     if refusal is None:
         stimulus_ua = round(stimulus.amplitude_ma * 1000.0)
         refusal = _refusal_to_send(c, Op.STIMULATE, stimulus_ua=stimulus_ua)

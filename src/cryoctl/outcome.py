@@ -73,6 +73,13 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
     for missing in summary.not_provided:
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
         lines.append(f"not provided by the device: {missing.name}{rests}")
+    lines += [
+        f"limit {row.limit}: {row.value:g} {row.unit} instead of {row.profile:g}"
+        f" ({row.requirement})"
+        for row in summary.limits_changed
+    ]
+    lines += [f"plug-in {plug_in}" for plug_in in summary.plug_ins]
+    lines += [f"!!! DEVIATION {row.text}" for row in summary.deviations]
     seed = "none" if summary.seed is None else summary.seed
     origin = f"{summary.profile}, seed {seed}, exit code {summary.exit_code}"
     lines += [

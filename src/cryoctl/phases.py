@@ -67,7 +67,7 @@ def _cooling(c: Controller, now_s: float, elapsed_s: float) -> None:
     tip_c = _freezing_tip_c(c, now_s, elapsed_s)
     if tip_c is None:
         return
-    if elapsed_s > c.profile.limits.reach_s_max:
+    if elapsed_s > c.limits.reach_s_max:
         end_freeze(c, Trigger.MISSED, now_s)
     elif c.measures.in_band(tip_c, record.setpoint_c) and c.interlocks.memory.tip_good:
         record.reached_s = now_s
@@ -205,7 +205,7 @@ def begin_prewarm(c: Controller, now_s: float) -> None:
 
 def begin_freeze(c: Controller, trigger: Trigger, now_s: float) -> None:
     """Open a new cycle and have the probe freeze."""
-    plan, limits = c.treatment.cycles, c.profile.limits
+    plan, limits = c.treatment.cycles, c.limits
     c.begin_cycle(
         CycleRecord(
             len(c.cycles) + 1, plan.setpoint_c, plan.hold_s, now_s, dose_mm=plan.dose_radius_mm
@@ -238,5 +238,5 @@ def end_freeze(c: Controller, trigger: Trigger, now_s: float) -> None:
         Op.THAW,
         now_s,
         mode=ThawMode.ACTIVE if active else ThawMode.PASSIVE,
-        energy_mj=round(c.profile.limits.thaw_energy_j_max * 1000.0) if active else 0,
+        energy_mj=round(c.limits.thaw_energy_j_max * 1000.0) if active else 0,
     )

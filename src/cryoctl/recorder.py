@@ -166,7 +166,7 @@ class Recorder:
         self._sequence = (self._sequence + count) & _SEQUENCE_MASK
 
     def flush(self) -> None:
-        """Hand everything so far to the operating system; a killed program loses none of it."""
+        """Hand everything so far to the system; a killed program loses none of it (SR-34)."""
         if self._file is not None:
             try:
                 self._file.flush()

@@ -19,6 +19,7 @@ from typing import Any, Final
 from cryoctl import __version__
 from cryoctl.core import Controller, Settings, ShellInput
 from cryoctl.operator_requests import Request
+from cryoctl.plug_ins import PlugIn, PlugInError, load_again
 from cryoctl.recorder import (
     CONTROL,
     ESTIMATE,
@@ -46,6 +47,8 @@ SETTINGS: Final = "settings"
 """Metadata: the ``--set`` options, a JSON list."""
 CONTROLLER: Final = "controller"
 """Metadata: how the controller was run, a JSON object."""
+PLUG_INS: Final = "plug_ins"
+"""Metadata: group, name, package and version of each plug-in, a JSON list of lists."""
 LATER: Final = "later_treatments"
 """Metadata: texts of the treatments at the placements after the first, a JSON list."""
 _NS_PER_S: Final = 1_000_000_000
@@ -90,6 +93,7 @@ def replay_metadata(
                 "bench_waiver": settings.bench_waiver,
                 "audio_off": settings.audio_off,
                 "link": settings.link._asdict(),
+                "limits": settings.limits and settings.limits.model_dump(mode="json"),
             }
         ),
     }
@@ -113,7 +117,7 @@ def replay(path: Path, on_tick: Callable[[Controller, float], None] | None = Non
     sink = Recorder(stream, metadata={}, flush_period_s=float("inf"))
     try:
         controller = _controller(recorded.metadata, sink)
-    except (FileError, ProfileError, KeyError, ValueError, TypeError) as error:
+    except (FileError, PlugInError, ProfileError, KeyError, ValueError, TypeError) as error:
         return Replayed(Answer.INCOMPLETE, f"its run cannot be set up again: {error}")
     feed = _Feed(controller, sink)
     inputs = 0
@@ -169,6 +173,9 @@ def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
             f"profile {treatment.profile} has changed since (hash {metadata['profile_hash']} then)"
         )
     told: dict[str, Any] = json.loads(metadata[CONTROLLER])
+    limits: dict[str, Any] | None = told.get("limits")
+    wanted = [PlugIn(*row) for row in json.loads(metadata.get(PLUG_INS, "[]"))]
+    plug_ins = load_again(wanted, profile.probe.id)
     how = Settings(
         key=DEMO_KEY,
         nonce_seed=bytes.fromhex(told["nonce_seed"]),
@@ -176,6 +183,9 @@ def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
         bench_waiver=told["bench_waiver"],
         cartridge_g=told["cartridge_g"],
         audio_off=told["audio_off"],
+        limits=None if limits is None else type(profile.limits).model_validate(limits),
+        extra_interlocks=plug_ins.interlocks,
+        extra_checks=plug_ins.checks,
     )
     return Controller(treatment, profile, how, sink, later)
 

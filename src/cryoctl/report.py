@@ -72,6 +72,9 @@ def render_report(recording: Recording, summary: dict[str, Any]) -> str:
         mark=mark,
         reason=summary.get("failure") or meaning,
         count=f"{passed} of {summary.get('cycles_planned', len(cycles))} cycles PASS",
+        deviations=[
+            _text(row.get("text")) for row in _list(summary, "deviations") if isinstance(row, dict)
+        ],
         complete=recording.complete,
         dropped=recording.dropped,
         identity=list(_identity(recording, summary)),
@@ -120,6 +123,12 @@ def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[s
     yield "Seed", _text(summary.get("seed", about.get("seed")))
     yield "Run time", _value(summary.get("virtual_s"), 1, "s")
     yield "Bench waiver", _text(about.get("bench_waiver") or "none")
+    changed = [row for row in _list(summary, "limits_changed") if isinstance(row, dict)]
+    for row in changed:
+        limit = f"{_value(row.get('value'), 2, _text(row.get('unit')))}, {row.get('requirement')}"
+        yield f"Limit {_text(row.get('limit'))}", limit
+    for plug_in in _list(summary, "plug_ins"):
+        yield "Plug-in", _text(plug_in)
     yield "cryoctl", _text(about.get("cryoctl"))
     yield "Python", _text(about.get("python"))
     yield "Protocol", f"{_text(about.get('protocol'))}, table {_text(about.get('schema_hash'))}"

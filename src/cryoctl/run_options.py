@@ -13,6 +13,7 @@ from typing import Final
 
 from cryoctl.clock import utc_now
 from cryoctl.files import choose_treatment, read_text
+from cryoctl.limits_in_force import LimitsInForce, read_limits
 from cryoctl.session_file import Placement, Session, load_session
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable, load_vendor_table
@@ -46,6 +47,7 @@ class RunOptions:
         bench_waiver: Written reason to command a device without own protection.
         audio_off: Alarms make no sound.
         may_slip: A paced simulator that cannot keep its speed is no error.
+        limits: What the controller goes by beside the profile's own, as requirements have it.
         placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
         session: Name of the session.
     """
@@ -64,6 +66,7 @@ class RunOptions:
     bench_waiver: str = ""
     audio_off: bool = False
     may_slip: bool = False
+    limits: LimitsInForce | None = None
     placements: tuple[Placement, ...] = ()
     session: str = ""
 
@@ -88,6 +91,7 @@ def make_options(
     out: FilePath | None,
     profile: str | None = None,
     session: FilePath | None = None,
+    requirements: FilePath | None = None,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
 
@@ -105,6 +109,7 @@ def make_options(
         out: Folder; None is a new one named after now and the profile.
         profile: Name or file of the one whose built-in treatment to run; None is the address's.
         session: File with several placements; instead of ``treatment``.
+        requirements: File with requirements beside ours; they may tighten limits.
 
     Raises:
         AddressError: The address is wrong, of another probe than the treatment's, or not one of a
@@ -126,6 +131,8 @@ def make_options(
     _refuse_other_profile(url, first.probe_profile)
     url = _complete(url, first.profile, scenario, seed, faults)
     files, table = _vendor(_path("vendor", vendor))
+    plans = [first] if told is None else [p.treatment for p in told.placements]
+    asked, limits = read_limits(_path("requirements", requirements), plans)
     return RunOptions(
         treatment=first,
         treatment_text=text + "".join(f"# --set {s}\n" for s in settings),
@@ -135,10 +142,11 @@ def make_options(
         settings=settings,
         seed=_whole_number(url.get("seed")),
         speed=_number("speed", speed, SPEED_MIN, SPEED_MAX),
-        files=files if told is None else (*files, *_session_files(told, url)),
+        files=(*files, *asked, *(() if told is None else _session_files(told, url))),
         vendor=table,
         cartridge_g=_number("cartridge_g", cartridge_g, CARTRIDGE_G_MIN, CARTRIDGE_G_MAX),
         bench_waiver=bench_waiver,
+        limits=limits,
         placements=() if told is None else told.placements,
         session="" if told is None else told.name,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import platform
 import secrets
 import shutil
@@ -17,12 +18,14 @@ from cryoctl import __version__
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK
+from cryoctl.limits_in_force import changed_limits, deviations
 from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
+from cryoctl.plug_ins import PlugIns, load_plug_ins
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import PROFILE, Recorder
-from cryoctl.replay import replay_metadata
+from cryoctl.replay import PLUG_INS, replay_metadata
 from cryoctl.run_options import RunOptions
 from cryoctl.stop_signals import StopSwitch
 from cryoctl.summary import (
@@ -103,13 +106,15 @@ def run_treatment(
     Raises:
         AddressError: A research profile on anything but the simulator in this process.
         LinkError: The device cannot be opened.
+        PlugInError: A plug-in that is installed cannot be used.
     """
     profile, url = options.treatment.probe_profile, options.device
+    plug_ins = load_plug_ins(profile.probe.id)
     _refuse_research(profile, url, is_real=url.scheme != SIMULATOR)  # Opening may reset a device.
     opened = open_device(url)
     try:
         _refuse_research(profile, url, is_real=opened.peer is None or opened.link is not None)
-        return _run(options, opened, make_operator(opened), switch, on_progress)
+        return _run(options, opened, make_operator(opened), switch, on_progress, plug_ins=plug_ins)
     finally:
         if opened.link is not None:
             opened.link.abort()
@@ -131,6 +136,8 @@ def _run(
     operator: Operator,
     switch: StopSwitch,
     on_progress: Progress | None,
+    *,
+    plug_ins: PlugIns,
 ) -> Summary:
     started_s, started_cpu_s = monotonic_s(), cpu_s()
     if opened.peer is None and options.speed not in (None, 1.0):
@@ -142,9 +149,10 @@ def _run(
     path = folder / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
-        settings = _settings(options)
+        settings = _settings(options, plug_ins)
         metadata = {
             **_metadata(options, profile, opened),
+            PLUG_INS: json.dumps(plug_ins.loaded),
             **replay_metadata(
                 settings, options.settings, [p.treatment_text for p in options.placements[1:]]
             ),
@@ -196,6 +204,9 @@ def _run(
             recording=str(path),
             events_sha256=controller.events_sha256,
             not_provided=not_provided_summary(controller),
+            limits_changed=[] if options.limits is None else changed_limits(options.limits),
+            deviations=[] if options.limits is None else deviations(options.limits),
+            plug_ins=[str(plug_in) for plug_in in plug_ins.loaded],
             exit_code=EXIT_LINK if problem else exit_code(controller),
         )
         summary = _with_recording(summary, recorder)
@@ -250,7 +261,7 @@ def _recorder(
     return recorder if speed is None else QueuedRecorder(recorder)
 
 
-def _settings(options: RunOptions) -> Settings:
+def _settings(options: RunOptions, plug_ins: PlugIns) -> Settings:
     seed = options.seed
     # Nonces repeat only with a simulator, where a run must.
     nonce_seed = secrets.token_bytes(32) if seed is None else f"host {seed}".encode()
@@ -260,6 +271,9 @@ def _settings(options: RunOptions) -> Settings:
         cartridge_g=options.cartridge_g,
         bench_waiver=options.bench_waiver,
         audio_off=options.audio_off,
+        limits=None if options.limits is None else options.limits.limits,
+        extra_interlocks=plug_ins.interlocks,
+        extra_checks=plug_ins.checks,
     )
 
 

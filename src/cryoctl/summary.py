@@ -145,6 +145,34 @@ class PlacementSummary(BaseModel):
     )
 
 
+class ChangedLimit(BaseModel):
+    """A limit that a requirement has other than the profile."""
+
+    model_config = _MODEL
+
+    limit: str
+    value: float
+    profile: float
+    unit: str
+    requirement: str
+
+
+class DeviationSummary(BaseModel):
+    """A requirement or limit that is looser than ours or the profile's."""
+
+    model_config = _MODEL
+
+    requirement: str
+    what: str = Field(description="What it loosens.")
+    value: float
+    ours: float = Field(description="What it is without the deviation.")
+    unit: str
+    reason: str
+    who: str
+    date: str
+    text: str = Field(description="All of it in one line.")
+
+
 class Summary(BaseModel):
     """A whole run."""
 
@@ -178,6 +206,15 @@ class Summary(BaseModel):
     frames_rejected: int = Field(description="Damaged, repeated or forged.")
     not_provided: list[NotProvided] = Field(
         description="What the device does not have, with the requirements that rest on it."
+    )
+    limits_changed: list[ChangedLimit] = Field(
+        default_factory=list, description="By the requirements file; the probe keeps its own."
+    )
+    deviations: list[DeviationSummary] = Field(
+        default_factory=list, description="What is looser, and whose word it is."
+    )
+    plug_ins: list[str] = Field(
+        default_factory=list, description="Name, package, version and group of each."
     )
     recording: str | None
     events_sha256: str

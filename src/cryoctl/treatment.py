@@ -199,7 +199,7 @@ def load_treatment(text: str, source: str, settings: Sequence[str] = ()) -> Trea
 def default_treatment_text(profile_name: str) -> tuple[str, str]:
     """Return text and name of the treatment file that ships with a profile.
 
-    For a profile file, which has none, it is made up: one cycle at the usual set-point.
+    For one that has none, a file's or a plug-in's, it is made up: one cycle at the usual set-point.
 
     Raises:
         ProfileError: No such profile.
@@ -210,6 +210,8 @@ def default_treatment_text(profile_name: str) -> tuple[str, str]:
         path = PurePath(profile_name)
         text = _first_treatment(path.name, profile.limits)
         return text, str(path.with_name(f"built-in treatment of {path.name}"))
+    if profile_name not in shipped_treatments():
+        return _first_treatment(profile_name, profile.limits), f"treatment of {profile_name}"
     return shipped_treatment_text(profile_name), f"treatments/{profile_name}.toml"
 
 

@@ -18,6 +18,7 @@ NOT_KEPT = not_kept("the recording failed")
 READY = ArmingView(
     treatment=a_treatment(count=3, hold_s=60.0),
     profile=n2o_profile(),
+    limits=n2o_profile().limits,
     sample=a_sample(),
     probe_profile_hash=n2o_profile().hash32,
     leak_test_age_s=5.0,

@@ -265,7 +265,7 @@ def test_one_format_has_to_be_chosen(
     code = invoke(["export", str(run_copy), *options])
 
     assert code == 2
-    assert "Error: give one of --csv and --parquet\n" in capsys.readouterr().err
+    assert "Error: give one of --csv, --parquet and --format\n" in capsys.readouterr().err
     assert everything_in(run_copy.parent) == ["run.mcap"]
 
 

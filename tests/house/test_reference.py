@@ -18,12 +18,15 @@ from cryoctl.cli import invoke
 from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
 from cryoctl.records import Control, IceEstimate
+from cryoctl.requirement_registry import own_registry
+from cryoctl.safety_case import TIGHTER, CaseFile, Deviation, Hazard, Requirement
 from cryoctl.sample import Sample
 from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
 from cryoctl_protocol.profile import Cooling, Limits, profile_names
+from cryoctl_protocol.quantities import unit_of
 from cryoctl_protocol.truth import TruthSample
 from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.scenario import TISSUES, Scenario, shipped_scenarios
@@ -138,7 +141,7 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
     assert f"```mermaid\n{to_mermaid()}```\n" in page("state-table")
 
 
-@pytest.mark.parametrize("kind", ["treatment", "scenario", "session", "vendor"])
+@pytest.mark.parametrize("kind", ["treatment", "scenario", "session", "vendor", "requirements"])
 def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     name = "vendor-table" if kind == "vendor" else f"{kind}-file"
     example = page(name).split("```toml\n")[1].split("```")[0]
@@ -146,6 +149,31 @@ def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     file_kinds()[kind].check(example, "example.toml")
 
     assert tomllib.loads(example) != {}
+
+
+def test_the_requirements_page_names_every_key_and_every_limit() -> None:
+    tables: dict[str, type[BaseModel]] = {
+        "hazard": Hazard,
+        "requirement": Requirement,
+        "deviation": Deviation,
+    }
+    text = page("requirements-file")
+
+    assert first_cells(text, "| key |") == [
+        *(f.alias or name for name, f in CaseFile.model_fields.items() if name not in tables),
+        *(f"{name}.{key}" for name, table in tables.items() for key in table.model_fields),
+    ]
+    assert first_cells(text, "| limit to tighten |") == list(TIGHTER)
+    told = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \| (SR-\d\d) \|$", text, re.MULTILINE)
+    assert told == [
+        (
+            name,
+            unit_of(Limits.model_fields[name]),
+            "higher" if side == "at_least" else "lower",
+            next(row.id for row in own_registry().own.requirement if name in row.limits),
+        )
+        for name, side in TIGHTER.items()
+    ]
 
 
 def test_the_session_page_names_every_key() -> None:
@@ -180,6 +208,7 @@ def test_the_vendor_page_names_every_key() -> None:
         ("sim", "| option of sim |"),
         ("export", "| option of export |"),
         ("alarms", "| option of alarms |"),
+        ("trace", "| option of trace |"),
         ("validate", "| option of validate |"),
     ],
 )

@@ -47,7 +47,7 @@ def test_says_which():
     [
         (TIDY, pytest.ExitCode.OK, "1 passed"),
         (LEAVES_A_TASK, pytest.ExitCode.TESTS_FAILED, "forgotten"),
-        (NAMES_NO_REQUIREMENT, pytest.ExitCode.USAGE_ERROR, "such as requirement('SR-05')"),
+        (NAMES_NO_REQUIREMENT, pytest.ExitCode.USAGE_ERROR, "unknown requirement 'SR-5'"),
     ],
     ids=["tidy", "leaves a task", "names no requirement"],
 )

@@ -143,8 +143,8 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-OF_EXTRAS = {"pandas", "pyarrow", "scipy"}
-"""Imported where they are used, after a look whether they are there."""
+OF_EXTRAS = {"pandas", "pyarrow", "pytest", "scipy"}
+"""Imported where they are used, after a look whether they are there; what pytest loads, by it."""
 
 
 def test_the_wheel_requires_whatever_its_modules_import(installed: Installed) -> None:

@@ -11,7 +11,7 @@ import click
 from cryoctl.clock import monotonic_s, utc_now
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl_hil.assurance.program import PROGRAMS, Program, write_outcome
-from cryoctl_hil.assurance.scoreboard import scoreboard
+from cryoctl_hil.assurance.scoreboard import scoreboard, scoreboard_page
 
 SCALE_MAX: Final = 1000.0
 
@@ -33,12 +33,22 @@ SCALE_MAX: Final = 1000.0
     metavar="FOLDER",
     help="Keep one JSON file a program there.",
 )
+@click.option(
+    "--scoreboard",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the scoreboard page of what is in --out, and run nothing.",
+)
 @click.option("--list", "lists", is_flag=True, help="List the programs and run none.")
-def assure(names: tuple[str, ...], scale: float, out: Path, lists: bool) -> int:
+def assure(names: tuple[str, ...], scale: float, out: Path, page: Path | None, lists: bool) -> int:
     """Run assurance programs: all, or those named. The whole takes most of an hour."""
     if lists:
         for program in PROGRAMS:
             click.echo(f"{program.name:<14} {program.text}")
+        return EXIT_PASS
+    if page is not None:
+        page.write_text(scoreboard_page(out), encoding="utf-8")
         return EXIT_PASS
     fine = True
     for program in _chosen(names):

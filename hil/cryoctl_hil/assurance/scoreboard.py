@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cryoctl_hil.assurance.program import PROGRAMS, read_outcomes
 
-NOT_RUN = "not run"
+NOT_RUN: Final = "not run"
+_HEAD: Final = """\
+# Scoreboard
+
+Made by `make scoreboard` from the JSON files in [`docs/assurance`](../assurance), which the
+programs of `cryoctl assure` write themselves. No figure in it was written by hand. Which
+requirement a figure is for stands on the page of [traceability](traceability.md).
+
+"not run" means that no file of that program is kept, or that its file lacks this measure: nobody
+knows the figure, and no test stands in for it. Scale 1 is what is asked for; at a smaller one less
+was tried. A commit that ends in + had changes that were not committed.
+"""
+
+
+def scoreboard_page(folder: Path) -> str:
+    """Return the page of the reference: what the columns mean, and the table."""
+    return f"{_HEAD}\n{scoreboard(folder)}"
 
 
 def scoreboard(folder: Path) -> str:

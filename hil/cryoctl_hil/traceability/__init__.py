@@ -1,0 +1,1 @@
+"""From hazards to requirements, code, tests and the last measured figure, and what hangs loose."""
