@@ -41,6 +41,7 @@ check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, gene
 	$(BIN)/codespell
 	$(BIN)/python -m cryoctl_protocol.generate --check
 	$(BIN)/cryoctl trace --check
+	$(BIN)/python -m cryoctl_hil.fault_pages --check
 
 format: $(DEV_STAMP) ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix
@@ -52,8 +53,9 @@ bench: $(DEV_STAMP) ## speed, time over real ports, processor, memory; 2 min, BE
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
 	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
 
-generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C header, golden vectors, traceability, scoreboard
+generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C header, golden vectors, traceability, pages of faults, scoreboard
 	@$(BIN)/python -m cryoctl_protocol.generate
+	@$(BIN)/python -m cryoctl_hil.fault_pages
 	@$(BIN)/cryoctl trace --page docs/reference/traceability.md
 
 scoreboard: $(DEV_STAMP) ## the page of what the assurance programs have measured, from docs/assurance

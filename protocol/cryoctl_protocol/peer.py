@@ -90,6 +90,10 @@ class FaultPort(Protocol):
         """Schedule ``ID@WHEN`` (such as ``tc_open@12s``); raises ValueError with a clear text."""
         ...
 
+    def clear(self, fault_id: str) -> int:
+        """End every fault of this id, present or waiting; return how many those were."""
+        ...
+
     def history(self) -> list[FaultNote]:
         """Return every fault asked for so far, in that order."""
         ...

@@ -10,16 +10,21 @@ from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.peer import FaultNote
 from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
-from cryoctl_simulator.faults import BABBLE_TICKS, LinkEffect
 from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
+from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.instruments import Instruments, Readings
 from cryoctl_simulator.plant import Actuators, Plant
 from cryoctl_simulator.scenario import CartridgeTable, Scenario
 
 TICKS_PER_S: Final = 1000 // TICK_MS
 TRUTH_TICKS: Final = TICKS_PER_S // 10
+WATCHDOG_MS: Final = 150
+"""The processor's own watchdog, which no firmware can stop: so long without a tick, and it resets,
+with all outputs off. Of the 500 ms from fault to safe it leaves the valve more than enough."""
+RECEIVED_MAX: Final = 4096
+"""Bytes that wait for a firmware that does not tick; a serial port's buffer."""
 _CLOCK_MASK: Final = 0xFFFFFFFF
 
 
@@ -41,11 +46,16 @@ class SimulatedDevice:
         self._config = config
         self._seed = seed
         self._ticks = 0
-        self._boots = 0
-        self._boot_tick = 0
+        self.boots = 0
+        """How often it has been powered up or reset."""
+        self._boot_ms = 0
+        """When the device's clock was 0; a clock that is fast moves it back."""
+        self._clock_rest_ms = 0.0
+        self._missed_ticks = 0
         self._actuators = Actuators()
-        self._faults = FaultSchedule()
+        self._faults = FaultSchedule(seed)
         self._waiting = b""
+        self._received = b""
         self._sinks: list[TruthSink] = []
         self.firmware: FirmwareModel | None = None
         """None while there is no power."""
@@ -71,11 +81,14 @@ class SimulatedDevice:
             (
                 self._seed,
                 self._ticks,
-                self._boots,
-                self._boot_tick,
+                self.boots,
+                self._boot_ms,
+                self._clock_rest_ms,
+                self._missed_ticks,
                 self._actuators,
                 self._faults,
                 self._waiting,
+                self._received,
                 self.plant.save(),
                 self.instruments.save(),
                 None if self.firmware is None else self.firmware.save(),
@@ -87,11 +100,14 @@ class SimulatedDevice:
         (
             seed,
             self._ticks,
-            self._boots,
-            self._boot_tick,
+            self.boots,
+            self._boot_ms,
+            self._clock_rest_ms,
+            self._missed_ticks,
             self._actuators,
             self._faults,
             self._waiting,
+            self._received,
             plant,
             instruments,
             firmware,
@@ -114,6 +130,10 @@ class SimulatedDevice:
         """Schedule ``ID@WHEN[:DURATION]``; raises ValueError with a clear text."""
         self._faults.inject(fault, self._state())
 
+    def clear(self, fault_id: str) -> int:
+        """End every fault of this id, present or waiting; return how many those were."""
+        return self._faults.clear(fault_id, self._ticks, self.plant)
+
     def history(self) -> list[FaultNote]:
         """Return every fault asked for, in that order, and what became of it."""
         return self._faults.history(TICKS_PER_S)
@@ -123,8 +143,7 @@ class SimulatedDevice:
     def place(self, scenario: Scenario) -> None:
         """Put the needle into fresh tissue; cartridge, battery and room stay as they are."""
         self.plant.place(scenario)
-        if self._faults.has("no_contact"):
-            self.plant.contact = 0.0
+        self._faults.hold(self.plant)
 
     def change_cartridge(self) -> None:
         """Put in a full cartridge, as warm as the room."""
@@ -145,14 +164,17 @@ class SimulatedDevice:
         self._power_up()
 
     def _power_up(self) -> None:
-        self._boots += 1
-        self._boot_tick = self._ticks
+        self.boots += 1
+        self._boot_ms = self._ticks * TICK_MS
+        self._clock_rest_ms = 0.0
+        self._missed_ticks = 0
         self.firmware = self._new_firmware()
 
     def _power_down(self) -> None:
         """Everything springs back: valve and shut-off are normally closed."""
         self.firmware = None
         self._waiting = b""
+        self._received = b""
         actuators = self._actuators
         actuators.valve = 0.0
         actuators.shutoff_open = False
@@ -164,7 +186,7 @@ class SimulatedDevice:
         serial = self._digest("serial")[:4].hex()
         boot = Boot(
             device_id=f"SIM-{serial}",
-            boot_id=int.from_bytes(self._digest(f"boot {self._boots}")[:4], "little"),
+            boot_id=int.from_bytes(self._digest(f"boot {self.boots}")[:4], "little"),
             nonce_seed=self._digest("nonce"),
         )
         return FirmwareModel(self._config, boot)
@@ -197,9 +219,12 @@ class SimulatedDevice:
         firmware = self.firmware
         if firmware is None:
             return b""
-        device_ms = (tick - self._boot_tick) * TICK_MS & _CLOCK_MASK
+        device_ms = tick * TICK_MS - self._boot_ms & _CLOCK_MASK
         out = firmware.tick(device_ms, readings, incoming)
-        outputs = firmware.state.outputs
+        self._take_outputs(firmware.state.outputs)
+        return out
+
+    def _take_outputs(self, outputs: Outputs) -> None:
         actuators = self._actuators
         actuators.valve = outputs.valve_permille / 1000.0
         actuators.shutoff_open = outputs.shutoff_open
@@ -209,24 +234,47 @@ class SimulatedDevice:
             actuators.stimulus_ma = outputs.stimulus_ua / 1000.0
             actuators.stimulus_hz = outputs.stimulus_hz
             actuators.stimulus_pulse_ms = outputs.stimulus_pulse_us / 1000.0
-        return out
+
+    # -- one tick with faults --------------------------------------------------------------------
 
     def _step_with_faults(self, tick: int, readings: Readings) -> bytes:
         faults = self._faults
         faults.move(tick, self._state(), self.plant)
-        faults.falsify(tick, readings)
-        if faults.link_has(LinkEffect.POWER_OFF):
+        faults.hold(self.plant)
+        faults.falsify(readings)
+        if not faults.has_power():
             if self.firmware is not None:
                 self._power_down()
         elif self.firmware is None:
             self._power_up()
-        is_cut = faults.link_has(LinkEffect.CUT)
-        out = self._run_firmware(tick, readings, b"" if is_cut else self._waiting)
+        self._received += faults.to_probe(tick, self._waiting)
         self._waiting = b""
+        out = b""
+        if self.firmware is None:
+            self._received = b""
+        elif faults.runs(self.boots):
+            faults.change(self.firmware)
+            self._advance_clock(faults.clock_ms())
+            self._missed_ticks = 0
+            out = self._run_firmware(tick, readings, self._received)
+            self._received = b""
+        else:
+            self._miss_tick(self.firmware)
         if self.firmware is not None:
             faults.drive(self._actuators, self.firmware.outputs)
-        if is_cut:
-            return b""
-        if tick % BABBLE_TICKS == 0 and faults.link_has(LinkEffect.BABBLE):
-            return self._digest(f"babble {tick}") + out
-        return out
+        return faults.to_controller(tick, out)
+
+    def _advance_clock(self, gain_ms: float) -> None:
+        """Let the device's clock gain; it counts whole ms, the rest waits."""
+        gain_ms += self._clock_rest_ms
+        whole_ms = int(gain_ms)
+        self._boot_ms -= whole_ms
+        self._clock_rest_ms = gain_ms - whole_ms
+
+    def _miss_tick(self, firmware: FirmwareModel) -> None:
+        """Outputs stay as they are, what arrives waits, and the watchdog counts."""
+        self._take_outputs(firmware.outputs)
+        self._received = self._received[:RECEIVED_MAX]
+        self._missed_ticks += 1
+        if self._missed_ticks * TICK_MS >= WATCHDOG_MS:
+            self.power_cycle()

@@ -1,351 +1,181 @@
-"""The fault catalogue, and the small grammar by which a fault is asked for: ``ID@WHEN[:DURATION]``.
+"""The fault catalogue, and the grammar by which a fault is asked for.
 
-The catalogue is data: the reference page, the command line's listing and the matrix tests are
-made from it. What a fault does is one to three functions that act on hardware, readings or link.
+``ID[(NAME=NUMBER,...)]@WHEN[:DURATION]``. The catalogue is data: the reference pages, the command
+line's listing and the fault matrix are made from it. Its rows stand beside what they do, in the
+modules of their groups.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
-from typing import Final
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
 
-from cryoctl_protocol.codes import Sensor, Trip
-from cryoctl_simulator.firmware_state import Outputs
-from cryoctl_simulator.instruments import Readings
-from cryoctl_simulator.plant import Actuators, Plant
+from cryoctl_protocol.codes import DeviceState
+from cryoctl_simulator.fault_actuators import ACTUATOR_FAULTS
+from cryoctl_simulator.fault_device import DEVICE_FAULTS, POWER_FAULTS
+from cryoctl_simulator.fault_gas import GAS_FAULTS, USE_FAULTS
+from cryoctl_simulator.fault_link import LINK_FAULTS, PLANNED_LINK_FAULTS
+from cryoctl_simulator.fault_row import TICKS_PER_S, Fault, FaultRow
+from cryoctl_simulator.fault_sensors import SENSOR_FAULTS
+from cryoctl_simulator.plant import Plant
 
-TICKS_PER_S: Final = 100
+CATALOGUE: Final[dict[str, Fault]] = {
+    fault.fault_id: fault
+    for fault in (
+        *SENSOR_FAULTS,
+        *ACTUATOR_FAULTS,
+        *GAS_FAULTS,
+        *USE_FAULTS,
+        *POWER_FAULTS,
+        *DEVICE_FAULTS,
+        *LINK_FAULTS,
+    )
+}
+"""What ``--fault`` can ask for, by id."""
+PLANNED: Final[dict[str, FaultRow]] = {row.fault_id: row for row in PLANNED_LINK_FAULTS}
+"""What a probe can suffer and nothing injects yet; each row says why."""
 
-
-class Group(Enum):
-    """Where a fault sits."""
-
-    SENSORS = "sensors"
-    ACTUATORS = "actuators"
-    GAS = "gas"
-    USE = "tissue and use"
-    POWER = "power"
-    LINK = "link"
-
-
-class LinkEffect(Enum):
-    """What a fault does to the bytes."""
-
-    NONE = auto()
-    CUT = auto()
-    BABBLE = auto()
-    POWER_OFF = auto()
-
-
-@dataclass(slots=True)
-class Held:
-    """What a sensor fault remembers from its first tick."""
-
-    mdegc: int | None = None
-
-
-PlantEffect = Callable[[Plant], None]
-ReadingsEffect = Callable[[Readings, Held, int], None]
-"""Changes one set of readings; the number is the fault's age in ticks."""
-OutputsEffect = Callable[[Actuators, Outputs], None]
-"""Changes what the firmware's outputs come to at the actuators."""
+QUANTITIES: Final[dict[str, str]] = {
+    "tip_c": "tip_temp_c",
+    "skin_c": "skin_temp_c",
+    "supply_bar": "supply_pressure_bar",
+    "exhaust_bar": "exhaust_pressure_bar",
+    "flow_mg_s": "exhaust_flow_mg_s",
+    "cartridge_c": "cartridge_temp_c",
+    "liquid_g": "liquid_g",
+    "battery_mv": "battery_mv",
+}
+"""What a condition may name, and the attribute of the plant that holds the true value."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One row of the catalogue.
+class Condition:
+    """A true quantity of the plant beyond a limit."""
 
-    Attributes:
-        fault_id: Stable name.
-        text: One line for people.
-        acts_on: Sensor, actuator or part.
-        hazards: Hazard ids it can lead to.
-        requirement: Safety requirement that answers it; empty where none must.
-        trip: What the probe is expected to trip with by itself, in the phase that shows the fault;
-            NONE where the controller answers, or where nothing may trip.
-        begin: Breaks the hardware.
-        end: Mends it.
-        readings: Falsifies one set of readings.
-        outputs: Changes what reaches the actuators.
-        link: What happens to the bytes.
-    """
+    quantity: str
+    is_below: bool
+    limit: float
 
-    fault_id: str
-    group: Group
-    text: str
-    acts_on: str
-    hazards: tuple[str, ...]
-    requirement: str
-    trip: Trip = Trip.NONE
-    begin: PlantEffect | None = None
-    end: PlantEffect | None = None
-    readings: ReadingsEffect | None = None
-    outputs: OutputsEffect | None = None
-    link: LinkEffect = LinkEffect.NONE
-
-    def __reduce__(self) -> tuple[Callable[[str], Fault], tuple[str]]:
-        """Save as the id: functions cannot be pickled."""
-        return _by_id, (self.fault_id,)
-
-
-DRIFT_MDEGC_PER_TICK: Final = 5  # 0.5 C/s: slow enough to pass every step and range check
-DRIFT_MDEGC_MAX: Final = 40_000
-SPIKE_MDEGC: Final = -40_000
-SPIKE_PERIOD_TICKS: Final = 100
-SKIN_FALL_MDEGC_PER_TICK: Final = 100  # 10 C/s
-SKIN_COLDEST_MDEGC: Final = -5_000
-LEAK_MG_S: Final = 5.0
-LOW_LIQUID_G: Final = 0.5
-HOT_CARTRIDGE_C: Final = 40.0  # Above both gases' critical temperature: far over any trip.
-BABBLE_TICKS: Final = 8
-"""Noise this often: it spoils one frame in four, so that the link is noisy rather than dead."""
-BATTERY_SAG_MV: Final = 1_500.0
-
-
-def _tc_open(readings: Readings, _held: Held, _age: int) -> None:
-    readings.open_circuit |= Sensor.TIP
-    readings.tip_mdegc = 0  # An amplifier's rest position.
-
-
-def _tc_drift(readings: Readings, _held: Held, age: int) -> None:
-    readings.tip_mdegc += min(DRIFT_MDEGC_PER_TICK * age, DRIFT_MDEGC_MAX)
-
-
-def _tc_frozen(readings: Readings, held: Held, _age: int) -> None:
-    if held.mdegc is None:
-        held.mdegc = readings.tip_mdegc
-    readings.tip_mdegc = held.mdegc
-
-
-def _tc_spike(readings: Readings, _held: Held, age: int) -> None:
-    if age % SPIKE_PERIOD_TICKS == 0:
-        readings.tip_mdegc += SPIKE_MDEGC
-
-
-def _open(sensor: Sensor) -> ReadingsEffect:
-    """Return an effect that opens a sensor; its reading stays believable: only the flag tells."""
-
-    def effect(readings: Readings, _held: Held, _age: int) -> None:
-        readings.open_circuit |= sensor
-
-    return effect
-
-
-def _skin_cold(readings: Readings, held: Held, age: int) -> None:
-    if held.mdegc is None:
-        held.mdegc = readings.skin_mdegc
-    falling_mdegc = held.mdegc - SKIN_FALL_MDEGC_PER_TICK * age
-    readings.skin_mdegc = max(falling_mdegc, SKIN_COLDEST_MDEGC)
-
-
-def _heater_stuck_on(actuators: Actuators, outputs: Outputs) -> None:
-    # The supply switch in series still works.
-    actuators.tip_heater = 1.0 if outputs.heater_supply_on else 0.0
-
-
-def _set(name: str, value: float | None) -> PlantEffect:
-    """Return an effect that sets one of the plant's fault attributes."""
-
-    def effect(plant: Plant) -> None:
-        setattr(plant, name, value)
-
-    return effect
-
-
-def _drain(plant: Plant) -> None:
-    plant.drain_to(0.0)
-
-
-def _drain_low(plant: Plant) -> None:
-    plant.drain_to(LOW_LIQUID_G)
-
-
-def _heat_cartridge(plant: Plant) -> None:
-    plant.cartridge_temp_c = HOT_CARTRIDGE_C
-
-
-def _sag_battery(plant: Plant) -> None:
-    plant.battery.sag_mv = BATTERY_SAG_MV
-
-
-def _mend_battery(plant: Plant) -> None:
-    plant.battery.sag_mv = 0.0
-
-
-_G = Group
-_ROWS: Final = (
-    Fault(
-        "tc_open", _G.SENSORS, "tip thermocouple open", "tip", ("H-05", "H-08"), "SR-11",
-        Trip.TIP_SENSOR, readings=_tc_open,
-    ),
-    Fault(
-        "tc_drift", _G.SENSORS, "tip reads ever warmer, 0.5 C/s", "tip", ("H-06", "H-02"),
-        "SR-12", readings=_tc_drift,
-    ),
-    Fault(
-        "tc_frozen", _G.SENSORS, "tip reading stands still", "tip", ("H-06", "H-02"), "SR-12",
-        readings=_tc_frozen,
-    ),
-    Fault(
-        "tc_spike", _G.SENSORS, "one sample a second is 40 C too cold", "tip", ("H-05",), "SR-11",
-        readings=_tc_spike,
-    ),
-    Fault(
-        "skin_open", _G.SENSORS, "skin sensor open", "skin", ("H-09",), "SR-17",
-        readings=_open(Sensor.SKIN),
-    ),
-    Fault(
-        "pressure_open", _G.SENSORS, "supply pressure sensor open", "supply", ("H-10",), "SR-18",
-        Trip.SENSOR_OPEN, readings=_open(Sensor.SUPPLY_PRESSURE),
-    ),
-    Fault(
-        "flow_open", _G.SENSORS, "exhaust flow sensor open", "exhaust", ("H-01", "H-11"), "SR-18",
-        Trip.SENSOR_OPEN, readings=_open(Sensor.EXHAUST_FLOW),
-    ),
-    Fault(
-        "skin_cold", _G.SENSORS, "skin reading falls below freezing", "skin", ("H-09",), "SR-17",
-        readings=_skin_cold,
-    ),
-    Fault(
-        "valve_stuck_open", _G.ACTUATORS, "valve stays open", "valve", ("H-01", "H-02"), "SR-07",
-        Trip.VALVE_STUCK, _set("valve_held", 1.0), _set("valve_held", None),
-    ),
-    Fault(
-        "valve_stuck_closed", _G.ACTUATORS, "valve stays shut", "valve", ("H-04",), "SR-13",
-        Trip.NONE, _set("valve_held", 0.0), _set("valve_held", None),
-    ),
-    Fault(
-        "heater_stuck_on", _G.ACTUATORS, "the tip heater's driver stays on at full power",
-        "tip_heater", ("H-08",), "SR-16", Trip.HEATER, outputs=_heater_stuck_on,
-    ),
-    Fault(
-        "gas_empty", _G.GAS, "the cartridge loses its last liquid", "cartridge", ("H-13", "H-04"),
-        "SR-22", Trip.NONE, _drain,
-    ),
-    Fault(
-        "gas_low", _G.GAS, "half a gram of liquid is left", "cartridge", ("H-04", "H-13"), "SR-22",
-        Trip.NONE, _drain_low,
-    ),
-    Fault(
-        "cartridge_hot", _G.GAS, "cartridge at 40 C: overpressure", "cartridge", ("H-10",),
-        "SR-18", Trip.OVERPRESSURE, _heat_cartridge,
-    ),
-    Fault(
-        "exhaust_blocked", _G.GAS, "exhaust shut", "exhaust", ("H-10",), "SR-18",
-        Trip.EXHAUST_BLOCKED,
-        _set("exhaust_open_fraction", 0.0), _set("exhaust_open_fraction", 1.0),
-    ),
-    Fault(
-        "orifice_blocked", _G.GAS, "orifice plugged by ice", "orifice", ("H-04",), "SR-13",
-        Trip.NONE, _set("orifice_open_fraction", 0.0), _set("orifice_open_fraction", 1.0),
-    ),
-    Fault(
-        "leak_supply", _G.GAS, "gas leaks to the room between shut-off and valve, 5 mg/s",
-        "supply", ("H-12",), "SR-19", Trip.NONE,
-        _set("supply_leak_mg_s", LEAK_MG_S), _set("supply_leak_mg_s", 0.0),
-    ),
-    Fault(
-        "no_contact", _G.USE, "the needle is in air", "tip", ("H-04",), "SR-13",
-        Trip.NONE, _set("contact", 0.0), _set("contact", 1.0),
-    ),
-    Fault(
-        "vbat_low", _G.POWER, "battery sags by 1.5 V", "battery", ("H-23",), "SR-36", Trip.BATTERY,
-        _sag_battery, _mend_battery,
-    ),
-    Fault(
-        "power_cut", _G.POWER, "no power; boots anew when it comes back", "device",
-        ("H-14", "H-18"), "SR-26", link=LinkEffect.POWER_OFF,
-    ),
-    Fault(
-        "disconnect", _G.LINK, "the link is silent both ways", "link", ("H-14",), "SR-01",
-        Trip.LEASE, link=LinkEffect.CUT,
-    ),
-    Fault(
-        "babble", _G.LINK, "noise on the line towards the controller", "link", ("H-15",), "SR-23",
-        link=LinkEffect.BABBLE,
-    ),
-)  # fmt: skip
-CATALOGUE: Final[dict[str, Fault]] = {fault.fault_id: fault for fault in _ROWS}
-
-
-def _by_id(fault_id: str) -> Fault:
-    return CATALOGUE[fault_id]
-
-
-class Moment(Enum):
-    """What an injection waits for."""
-
-    TIME = auto()
-    FREEZE = auto()
-    THAW = auto()
-    TIP_BELOW = auto()
+    def holds(self, plant: Plant) -> bool:
+        """Return True if the plant is there."""
+        value: float = getattr(plant, QUANTITIES[self.quantity])
+        return value < self.limit if self.is_below else value > self.limit
 
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A fault and when it happens.
+    """A fault and when it happens: at a time, after the next entry into a state, or by a condition.
 
     Attributes:
-        ticks: Virtual time for TIME, delay after entering the phase for FREEZE and THAW.
-        below_c: True tip temperature for TIP_BELOW.
+        ticks: Virtual time; with ``state``, the delay after its entry.
+        state: Whose next entry is waited for.
+        condition: What is waited for.
         duration_ticks: How long it lasts; None for good.
+        values: Every parameter of the fault, by name.
     """
 
     fault: Fault
-    moment: Moment
     ticks: int = 0
-    below_c: float = 0.0
+    state: DeviceState | None = None
+    condition: Condition | None = None
     duration_ticks: int | None = None
+    values: dict[str, float] = field(default_factory=dict)
+
+    def __reduce__(self) -> tuple[Callable[..., Injection], tuple[Any, ...]]:
+        """Save with the fault's id: functions cannot be pickled."""
+        moment = (self.ticks, self.state, self.condition)
+        return _again, (self.fault.fault_id, *moment, self.duration_ticks, self.values)
 
 
+def _again(fault_id: str, *others: Any) -> Injection:
+    return Injection(CATALOGUE[fault_id], *others)
+
+
+_STATES: Final = {state.name.lower(): state for state in DeviceState}
 GRAMMAR: Final = (
-    "ID@WHEN[:DURATION], where WHEN is a time such as 12s, a phase such as freeze+3s or thaw+1s, "
-    "or a tip temperature such as tip_c<-60, and DURATION a time such as 5s"
+    "ID@WHEN[:DURATION] or ID(NAME=NUMBER,...)@WHEN[:DURATION], where WHEN is a time such as 12s, "
+    "a state of the probe such as freeze+3s or thaw+1s, or a condition such as tip_c<-60 or "
+    "supply_bar>60, and DURATION a time such as 5s"
 )
+_NUMBER: Final = r"-?\d{1,6}(?:\.\d{1,3})?"
 _SECONDS: Final = r"(\d{1,6}(?:\.\d{1,3})?)s"
-_SPEC: Final = re.compile(r"([^@:]+)@([^:]+)(?::(.+))?")
+_SPEC: Final = re.compile(r"([^@:()]+)(?:\(([^()]*)\))?@([^:]+)(?::(.+))?")
 _TIME: Final = re.compile(_SECONDS)
-_PHASE: Final = re.compile(rf"(freeze|thaw)(?:\+{_SECONDS})?")
-_TIP: Final = re.compile(r"tip_c<(-?\d{1,3}(?:\.\d{1,3})?)")
+_STATE: Final = re.compile(rf"({'|'.join(_STATES)})(?:\+{_SECONDS})?")
+_CONDITION: Final = re.compile(rf"({'|'.join(QUANTITIES)})([<>])({_NUMBER})")
+_VALUE: Final = re.compile(rf"\s*([a-z0-9_]+)\s*=\s*({_NUMBER})\s*")
 
 
 def parse_fault(text: str) -> Injection:
-    """Read ``ID@WHEN[:DURATION]``; raises ValueError with what is wrong and what is allowed."""
+    """Read a fault as it is asked for; raises ValueError with what is wrong and what is allowed."""
     parts = _SPEC.fullmatch(text.strip())
     if parts is None:
         raise ValueError(f"fault '{text}': expected {GRAMMAR}")
-    fault_id, when, duration = parts.groups()
-    fault = CATALOGUE.get(fault_id)
-    if fault is None:
-        raise ValueError(f"fault '{text}': unknown fault '{fault_id}'{_nearest(fault_id)}")
-    duration_ticks = None
-    if duration is not None:
-        lasting = _TIME.fullmatch(duration)
-        if lasting is None or _ticks(lasting[1]) < 1:
-            raise ValueError(
-                f"fault '{text}': '{duration}' is no duration; write one such as 5s, at least 0.01s"
-            )
-        duration_ticks = _ticks(lasting[1])
+    fault_id, numbers, when, duration = parts.groups()
+    fault = _find(text, fault_id)
+    values = _values(text, fault, numbers)
+    duration_ticks = None if duration is None else _duration(text, duration)
     if match := _TIME.fullmatch(when):
-        return Injection(fault, Moment.TIME, _ticks(match[1]), 0.0, duration_ticks)
-    if match := _PHASE.fullmatch(when):
-        moment = Moment.FREEZE if match[1] == "freeze" else Moment.THAW
-        return Injection(fault, moment, _ticks(match[2] or "0"), 0.0, duration_ticks)
-    if match := _TIP.fullmatch(when):
-        return Injection(fault, Moment.TIP_BELOW, 0, float(match[1]), duration_ticks)
+        return Injection(fault, _ticks(match[1]), None, None, duration_ticks, values)
+    if match := _STATE.fullmatch(when):
+        delay_ticks = _ticks(match[2] or "0")
+        return Injection(fault, delay_ticks, _STATES[match[1]], None, duration_ticks, values)
+    if match := _CONDITION.fullmatch(when):
+        condition = Condition(match[1], match[2] == "<", float(match[3]))
+        return Injection(fault, 0, None, condition, duration_ticks, values)
     raise ValueError(f"fault '{text}': '{when}' is no moment; expected {GRAMMAR}")
+
+
+def _find(text: str, fault_id: str) -> Fault:
+    fault = CATALOGUE.get(fault_id)
+    if fault is not None:
+        return fault
+    planned = PLANNED.get(fault_id)
+    if planned is not None:
+        raise ValueError(f"fault '{text}': '{fault_id}' cannot be injected: {planned.planned}")
+    raise ValueError(f"fault '{text}': unknown fault '{fault_id}'{_nearest(fault_id, CATALOGUE)}")
+
+
+def _values(text: str, fault: Fault, numbers: str | None) -> dict[str, float]:
+    """Return every parameter of a fault: those given, within their ranges, and the defaults."""
+    values = {parameter.name: parameter.default for parameter in fault.parameters}
+    known = {parameter.name: parameter for parameter in fault.parameters}
+    for part in [] if numbers is None else numbers.split(","):
+        match = _VALUE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"fault '{text}': '{part}' is no NAME=NUMBER")
+        parameter = known.get(match[1])
+        if parameter is None:
+            told = _nearest(match[1], known) if known else "; it has none"
+            raise ValueError(f"fault '{text}': {fault.fault_id} has no '{match[1]}'{told}")
+        value = float(match[2])
+        if not parameter.low <= value <= parameter.high:
+            raise ValueError(
+                f"fault '{text}': {match[1]} {match[2]} is out of range "
+                f"({parameter.low:g} to {parameter.high:g} {parameter.unit})"
+            )
+        values[match[1]] = value
+    return values
+
+
+def _duration(text: str, duration: str) -> int:
+    lasting = _TIME.fullmatch(duration)
+    if lasting is None or _ticks(lasting[1]) < 1:
+        raise ValueError(
+            f"fault '{text}': '{duration}' is no duration; write one such as 5s, at least 0.01s"
+        )
+    return _ticks(lasting[1])
 
 
 def _ticks(seconds: str) -> int:
     return round(float(seconds) * TICKS_PER_S)
 
 
-def _nearest(fault_id: str) -> str:
-    close = difflib.get_close_matches(fault_id, CATALOGUE, n=1)
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"; did you mean '{close[0]}'?"
-    return f"; known: {', '.join(CATALOGUE)}"
+    return f"; known: {', '.join(known)}"

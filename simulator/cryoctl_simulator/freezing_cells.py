@@ -71,7 +71,7 @@ class FreezingCells:
         self._to_tip = cells.to_tip.take(self._touching)
         self._touching_mm3 = float(cells.volume_mm3.take(self._touching).sum())
         self._per_volume = cells.tissue / cells.volume_mm3
-        self._blood = cells.volume_mm3 * cells.tissue * (curves.perfusion / curves.capacity)
+        self.set_perfusion(properties.perfusion_w_m3_k)
         # Every step writes into these: fresh arrays cost more than the arithmetic.
         self._potential = np.empty_like(self._enthalpy)
         self._gain = np.empty_like(self._enthalpy)
@@ -86,6 +86,12 @@ class FreezingCells:
         self.heat_w = 0.0
         self._outer_heat_w = 0.0
         self.tip_temp_c = properties.temp_c
+
+    def set_perfusion(self, perfusion_w_m3_k: float) -> None:
+        """Let more or less blood flow by than the tissue's properties say."""
+        curves, cells = self.curves, self._cells
+        curves.perfusion = 1e-9 * perfusion_w_m3_k
+        self._blood = cells.volume_mm3 * cells.tissue * (curves.perfusion / curves.capacity)
 
     def _stable_step_s(self) -> float:
         cells, curves = self._cells, self.curves

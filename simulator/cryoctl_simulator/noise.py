@@ -34,3 +34,10 @@ class NoiseStream:
         normal = np.random.Generator(philox).standard_normal((rows, len(self._deviations)))
         scaled: list[list[float]] = (normal * self._deviations).tolist()
         return scaled
+
+
+def chances(seed: int, stream: int, number: int, count: int) -> list[float]:
+    """Return ``count`` numbers from 0 to 1 that depend on seed, stream and number alone."""
+    philox = np.random.Philox(key=[seed, stream], counter=[0, 0, 0, number])
+    drawn: list[float] = np.random.Generator(philox).random(count).tolist()
+    return drawn

@@ -38,6 +38,10 @@ class ReferenceTissue:
         self.model.draw(duration_s, heat_j / duration_s)
         self.conductance_w_k, self.boundary_temp_c = self.model.needle_side(duration_s)
 
+    def set_perfusion(self, perfusion_w_m3_k: float) -> None:
+        """Let more or less blood flow by than the tissue's properties say."""
+        self.model.set_perfusion(perfusion_w_m3_k)
+
     @property
     def radius_mm(self) -> float:
         """Radius of the ice in the middle of the active length; 0 without ice."""

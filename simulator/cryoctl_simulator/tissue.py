@@ -96,6 +96,10 @@ class Tissue:
         self._heat_j = 0.0
         self._see(tip_temp_c)
 
+    def set_perfusion(self, perfusion_w_m3_k: float) -> None:
+        """Let more or less blood flow by than the tissue's properties say."""
+        self._curves.perfusion = 1e-9 * perfusion_w_m3_k
+
     @property
     def stored_j(self) -> float:
         """Heat gained by the tissue since the start, what blood brought included."""

@@ -174,8 +174,6 @@ FILE_KIND: Final = FileKind(read_requirements, requirements_schema)
 
 def _own_findings(added: CaseFile) -> Iterator[Finding]:
     """Find what cryoctl's own file alone may say."""
-    if added.faults_to_come:
-        yield Finding(("faults_to_come",), "is cryoctl's own to say", "leave it out")
     for index, row in enumerate(added.requirement):
         if row.limits:
             hint = "to tighten one, name it in limit"

@@ -187,9 +187,6 @@ class CaseFile(BaseModel):
     model_config = ConfigDict(**_FILE, title="cryoctl requirements")
 
     schema_version: Literal[1] = Field(1, alias="schema", description="Version of this format.")
-    faults_to_come: tuple[str, ...] = Field(
-        (), description="Causes that no catalogue has yet; cryoctl's own file alone."
-    )
     hazard: tuple[Hazard, ...] = Field((), description="Hazards that ours do not name.")
     requirement: tuple[Requirement, ...] = Field((), description="In any order.")
     deviation: tuple[Deviation, ...] = Field((), description="For bounds looser than ours.")

@@ -217,10 +217,6 @@ def test_a_deviation_without_reason_name_or_date_is_none(left_out: str, said: st
             "(to tighten one, name it in limit)"),
         ),
         (
-            'faults_to_come = ["x"]\n' + OWN,
-            "own.toml:1: faults_to_come: is cryoctl's own to say (leave it out)",
-        ),
-        (
             TIGHTER + 'status = "PLANNED"\n',
             "own.toml:1: requirement[0].missing: missing key (say why it is not there yet)",
         ),

@@ -14,8 +14,6 @@ from cryoctl_hil.traceability.page import render_page
 from cryoctl_hil.traceability.places import Place, code_places, marked_tests
 
 CASE = """\
-faults_to_come = ["later"]
-
 [[hazard]]
 id = "H-01"
 text = "it burns"
@@ -38,7 +36,10 @@ missing = "all of it"
 FIGURE = Figure(("SR-01",), "program", "time", "<= 200 ms", "90 ms", True, "2026-11-21", "abc")
 CODE = (Place("SR-01", "src/a.py", 3), Place("H-01", "src/a.py", 4))
 TESTS = (Place("SR-01", "tests/test_a.py", 5, "test_it"),)
-CAUSES = (Cause("now", ("H-01",), "SR-01"),)
+CAUSES = (
+    Cause("now", ("H-01",), "SR-01"),
+    Cause("later", ("H-01",), "SR-01", is_planned=True),
+)
 
 
 def trace(
@@ -89,14 +90,6 @@ def test_nothing_hangs_loose_in_what_is_whole() -> None:
             "SR-02: PLANNED, but tests/test_b.py:7 tests it: make it ACTIVE",
         ),
         (trace(causes=()), "H-01: its cause 'now' is in no catalogue of faults"),
-        (
-            trace(causes=(*CAUSES, Cause("later", ("H-01",), ""))),
-            "safety_case.toml: 'later' is built: take it out of faults_to_come",
-        ),
-        (
-            trace(CASE.replace('causes = ["now", "later"]', 'causes = ["now"]')),
-            "safety_case.toml: 'later' of faults_to_come causes no hazard",
-        ),
         (trace(causes=(*CAUSES, Cause("x", ("H-99",), ""))), "fault x: unknown hazard H-99"),
         (
             trace(causes=(*CAUSES, Cause("x", (), "SR-99"))),

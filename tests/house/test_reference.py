@@ -25,10 +25,11 @@ from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
+from cryoctl_hil.fault_pages import main as write_fault_pages
+from cryoctl_hil.host_faults import ALL_FAULTS
 from cryoctl_protocol.profile import Cooling, Limits, profile_names
 from cryoctl_protocol.quantities import unit_of
 from cryoctl_protocol.truth import TruthSample
-from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.scenario import TISSUES, Scenario, shipped_scenarios
 from tests.support.tree import ROOT
 
@@ -79,8 +80,8 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
         (CONTROL, "| field | unit | meaning", list(Control._fields)),
         (ESTIMATE, "| field | unit | meaning", list(IceEstimate._fields)),
         (TRUTH, "| field | unit | meaning", list(TruthSample._fields)),
-        (page("faults"), "| id | group", list(CATALOGUE)),
         (page("alarms"), "| id | priority", list(ALARMS)),
+        (page("faults"), "| id | group", list(ALL_FAULTS)),
         (page("profiles"), "| limit | unit", list(Limits.model_fields)),
         (page("profiles"), "| figure | unit", list(Cooling.model_fields)),
         (page("treatment-file"), "| key | unit", keys_of(Treatment)),
@@ -112,7 +113,11 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
 def test_the_groups_of_the_fault_catalogue_are_its_own() -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([a-z ]+) \|", page("faults"), re.MULTILINE)
 
-    assert rows == [(fault.fault_id, fault.group.value) for fault in CATALOGUE.values()]
+    assert rows == [(fault.fault_id, fault.group.value) for fault in ALL_FAULTS.values()]
+
+
+def test_the_pages_of_faults_are_those_that_the_catalogue_makes() -> None:
+    assert write_fault_pages(["--check"], root=ROOT) == 0
 
 
 def test_the_alarms_are_told_as_the_table_has_them() -> None:

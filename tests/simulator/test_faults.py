@@ -6,27 +6,53 @@ import pytest
 
 from cryoctl_protocol.codes import Answer, DeviceState, HostMode, Op, Result, Trip
 from cryoctl_protocol.messages import Hello
-from cryoctl_simulator.faults import CATALOGUE, Injection, Moment, parse_fault
+from cryoctl_simulator.faults import CATALOGUE, Condition, Injection, parse_fault
 from tests.simulator.driver import TREATMENT, Driver, open_device
 
 
 @pytest.mark.parametrize(
-    ("text", "moment", "ticks", "below_c", "duration_ticks"),
+    ("text", "ticks", "state", "condition", "duration_ticks"),
     [
-        ("tc_open@12s", Moment.TIME, 1200, 0.0, None),
-        ("tc_open@0.25s:5s", Moment.TIME, 25, 0.0, 500),
-        ("tc_open@freeze+3s", Moment.FREEZE, 300, 0.0, None),
-        ("tc_open@freeze", Moment.FREEZE, 0, 0.0, None),
-        ("tc_open@thaw+1s:0.01s", Moment.THAW, 100, 0.0, 1),
-        ("tc_open@tip_c<-60", Moment.TIP_BELOW, 0, -60.0, None),
-        (" tc_open@tip_c<-60.5:2s ", Moment.TIP_BELOW, 0, -60.5, 200),
+        ("tc_open@12s", 1200, None, None, None),
+        ("tc_open@0.25s:5s", 25, None, None, 500),
+        ("tc_open@freeze+3s", 300, DeviceState.FREEZE, None, None),
+        ("tc_open@freeze", 0, DeviceState.FREEZE, None, None),
+        ("tc_open@thaw+1s:0.01s", 100, DeviceState.THAW, None, 1),
+        ("tc_open@leak_test+1s", 100, DeviceState.LEAK_TEST, None, None),
+        ("tc_open@armed", 0, DeviceState.ARMED, None, None),
+        ("tc_open@safe:1s", 0, DeviceState.SAFE, None, 100),
+        ("tc_open@tip_c<-60", 0, None, Condition("tip_c", True, -60.0), None),
+        (" tc_open@tip_c<-60.5:2s ", 0, None, Condition("tip_c", True, -60.5), 200),
+        ("tc_open@supply_bar>60", 0, None, Condition("supply_bar", False, 60.0), None),
     ],
 )
-def test_a_fault_is_asked_for_by_time_phase_or_temperature(
-    text: str, moment: Moment, ticks: int, below_c: float, duration_ticks: int | None
+def test_a_fault_is_asked_for_by_time_state_or_condition(
+    text: str,
+    ticks: int,
+    state: DeviceState | None,
+    condition: Condition | None,
+    duration_ticks: int | None,
 ) -> None:
-    expected = Injection(CATALOGUE["tc_open"], moment, ticks, below_c, duration_ticks)
+    expected = Injection(CATALOGUE["tc_open"], ticks, state, condition, duration_ticks)
     assert parse_fault(text) == expected
+
+
+def test_every_state_of_the_probe_can_be_waited_for() -> None:
+    for state in DeviceState:
+        assert parse_fault(f"tc_open@{state.name.lower()}+1s").state is state
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("tc_drift@1s", {"rate_c_per_s": 0.5, "max_c": 40.0}),
+        ("tc_drift(rate_c_per_s=-0.2)@freeze+3s:5s", {"rate_c_per_s": -0.2, "max_c": 40.0}),
+        ("tc_drift( rate_c_per_s = 1, max_c=2.5 )@1s", {"rate_c_per_s": 1.0, "max_c": 2.5}),
+        ("tc_open@1s", {}),
+    ],
+)
+def test_a_fault_may_be_given_numbers_of_its_own(text: str, values: dict[str, float]) -> None:
+    assert parse_fault(text).values == values
 
 
 @pytest.mark.parametrize(
@@ -34,13 +60,23 @@ def test_a_fault_is_asked_for_by_time_phase_or_temperature(
     [
         ("tc_opne@12s", "unknown fault 'tc_opne'; did you mean 'tc_open'?"),
         ("zzz@12s", "unknown fault 'zzz'; known: tc_open, "),
-        ("tc_open", "expected ID@WHEN[:DURATION], where WHEN is a time such as 12s"),
+        ("tc_open", "expected ID@WHEN[:DURATION] or ID(NAME=NUMBER,...)@WHEN"),
         ("", "expected ID@WHEN[:DURATION]"),
         ("tc_open@12", "'12' is no moment; expected ID@WHEN"),
         ("tc_open@-1s", "'-1s' is no moment"),
         ("tc_open@hold+3s", "'hold+3s' is no moment"),
         ("tc_open@freeze-3s", "'freeze-3s' is no moment"),
-        ("tc_open@tip_c>-60", "'tip_c>-60' is no moment"),
+        ("tc_open@tip_c=-60", "'tip_c=-60' is no moment"),
+        ("tc_open@tip_f<-60", "'tip_f<-60' is no moment"),
+        ("mqtt_late@1s", "'mqtt_late' cannot be injected: there is no link over MQTT yet"),
+        ("tc_open(rate=1)@1s", "tc_open has no 'rate'; it has none"),
+        ("tc_drift(rate=1)@1s", "tc_drift has no 'rate'; known: rate_c_per_s, max_c"),
+        ("tc_drift(maxc=1)@1s", "tc_drift has no 'maxc'; did you mean 'max_c'?"),
+        ("tc_drift(max_c)@1s", "'max_c' is no NAME=NUMBER"),
+        ("tc_drift(max_c=nan)@1s", "'max_c=nan' is no NAME=NUMBER"),
+        ("tc_drift()@1s", "'' is no NAME=NUMBER"),
+        ("tc_drift(max_c=0)@1s", "max_c 0 is out of range (0.1 to 100 °C)"),
+        ("tc_drift(max_c=1@1s", "expected ID@WHEN"),
         ("tc_open@12s:5", "'5' is no duration; write one such as 5s"),
         ("tc_open@12s:0s", "'0s' is no duration"),
         ("tc_open@12s:0.001s", "at least 0.01s"),

@@ -295,12 +295,13 @@ def test_every_byte_sent_is_logged_with_its_time(tcp_end: TcpEndpoint) -> None:
         ('{"inject": "tc_spike@1s"}', {"ok": "tc_spike@1s"}),
         ('{"inject": "tc_spkie@1s"}', "did you mean 'tc_spike'?"),
         ("nonsense", "not JSON"),
+        ('{"clear": "tc_spike"}', {"ok": 0}),
         ('{"inject": 3}', "expected"),
         ('{"history": true, "more": 1}', "expected"),
         ("[]", "expected"),
     ],
 )
-def test_a_fault_port_answers_every_line(line: str, answer: dict[str, str] | str) -> None:
+def test_a_fault_port_answers_every_line(line: str, answer: dict[str, object] | str) -> None:
     with contextlib.closing(FaultServer(a_probe(), 0)) as server:
         found = server.answer(line.encode())
 
@@ -322,9 +323,12 @@ def test_a_fault_asked_for_over_its_port_happens(tcp_end: Endpoint) -> None:
         client.sendall(b'ory": true}\n')
         for _ in range(20):
             server.tick()
+        client.sendall(b'{"clear": "tc_open"}\n')
+        server.tick()
         answers = [json.loads(line) for line in client.recv(4096).splitlines()]
         client.close()
 
     assert answers[0] == {"ok": "tc_open@0.1s"}
     assert answers[1]["ok"][0]["fault"] == "tc_open@0.1s"
     assert probe.history()[0].began_s == pytest.approx(0.1)
+    assert answers[2] == {"ok": 1}

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cryoctl.requirement_registry import OWN_FILE, Registered, Registry
+from cryoctl_hil.host_faults import ALL_FAULTS
 from cryoctl_hil.traceability.places import Place, code_places, is_program, marked_tests
-from cryoctl_simulator.faults import CATALOGUE
 
 
 class Cause(NamedTuple):
-    """A fault of a catalogue, and what it says it can lead to."""
+    """A fault of a catalogue, what it says it can lead to, and whether nothing injects it yet."""
 
     id: str
     hazards: tuple[str, ...]
     requirement: str
+    is_planned: bool = False
 
 
 class Figure(NamedTuple):
@@ -84,9 +85,10 @@ class Trace:
 
 
 def catalogue_causes() -> tuple[Cause, ...]:
-    """Return every fault that can be injected."""
+    """Return every fault of the catalogue, of the computer's too."""
     return tuple(
-        Cause(row.fault_id, tuple(row.hazards), row.requirement) for row in CATALOGUE.values()
+        Cause(row.fault_id, row.hazards, row.requirement, is_planned=bool(row.planned))
+        for row in ALL_FAULTS.values()
     )
 
 
@@ -166,16 +168,11 @@ def _loose_requirements(trace: Trace) -> Iterator[str]:
 
 def _loose_causes(trace: Trace) -> Iterator[str]:
     registry = trace.registry
-    known, to_come = {row.id for row in trace.causes}, set(registry.own.faults_to_come)
+    known = {row.id for row in trace.causes}
     for hazard in registry.hazards.values():
         for fault in hazard.causes:
-            if fault not in known | to_come:
+            if fault not in known:
                 yield f"{hazard.id}: its cause {fault!r} is in no catalogue of faults"
-    named = {fault for hazard in registry.hazards.values() for fault in hazard.causes}
-    for fault in sorted(to_come & known):
-        yield f"{OWN_FILE}: {fault!r} is built: take it out of faults_to_come"
-    for fault in sorted(to_come - named):
-        yield f"{OWN_FILE}: {fault!r} of faults_to_come causes no hazard"
     for cause in trace.causes:
         for name in cause.hazards:
             if name not in registry.hazards:

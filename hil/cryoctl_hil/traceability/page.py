@@ -61,7 +61,7 @@ _MISSING_COLUMNS: Final = ("id", "status", "what")
 
 def render_page(trace: Trace) -> str:
     """Return the page as Markdown."""
-    to_come = set(trace.registry.own.faults_to_come)
+    to_come = {cause.id for cause in trace.causes if cause.is_planned}
     rows = trace.registry.requirements.values()
     return "".join(
         [

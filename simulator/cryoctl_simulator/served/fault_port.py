@@ -16,8 +16,9 @@ LOOPBACK: Final = "127.0.0.1"
 class FaultServer:
     """Answers one line of JSON with one line of JSON.
 
-    ``{"inject": "tc_open@12s"}`` schedules a fault; ``{"history": true}`` lists them. A time is
-    that of the probe since it was started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
+    ``{"inject": "tc_open@12s"}`` schedules a fault, ``{"clear": "tc_open"}`` ends those of an id
+    and says how many, ``{"history": true}`` lists all. A time is that of the probe since it was
+    started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
 
     Args:
         faults: Of the probe that is served.
@@ -78,6 +79,9 @@ class FaultServer:
                 except ValueError as error:
                     return {"error": str(error)}
                 return {"ok": fault}
+            case {"clear": str(fault_id)} if len(request) == 1:
+                return {"ok": self._faults.clear(fault_id)}
             case {"history": True} if len(request) == 1:
                 return {"ok": [note._asdict() for note in self._faults.history()]}
-        return {"error": 'expected {"inject": "ID@WHEN[:DURATION]"} or {"history": true}'}
+        wanted = '{"inject": "ID@WHEN[:DURATION]"}, {"clear": "ID"} or {"history": true}'
+        return {"error": f"expected {wanted}"}
