@@ -36,6 +36,7 @@ async def run(
     bench_waiver: str = "",
     arm_and_start: bool = False,
     out: FilePath | None = None,
+    sign_key: FilePath | None = None,
 ) -> Result:
     """Do what ``cryoctl.run`` does, without holding up the event loop.
 
@@ -55,6 +56,7 @@ async def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        sign_key=sign_key,
         session=session,
     )
     switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)
@@ -176,6 +178,7 @@ async def connect(
     cartridge_g: float | None = None,
     bench_waiver: str = "",
     out: FilePath | None = None,
+    sign_key: FilePath | None = None,
 ) -> Probe:
     """Do what ``cryoctl.connect`` does, without holding up the event loop."""
     options = make_options(
@@ -191,6 +194,7 @@ async def connect(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        sign_key=sign_key,
     )
     session, ended, switch = start_session(options)
     probe = Probe(session, ended, switch)

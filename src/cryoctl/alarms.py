@@ -231,6 +231,14 @@ _ROWS: Final = (
           "the recording is not kept any more", "Finish; then look at the disk."),
     Alarm("DISK_LOW", _SEV.MINOR, _ON.DELAYED, "SR-33", ("H-21",), 0.1,
           "little room on the disk of the recording", "Make room, or give another --out."),
+    Alarm("DISK_SLOW", _SEV.MINOR, _ON.DELAYED, "SR-33", ("H-21",), 1.0,
+          "the disk of the recording stalls", "See what else writes to it, or give another --out."),
+    Alarm("CLOCK_JUMP", _SEV.MINOR, _ON.DELAYED, "SR-10", ("H-03", "H-21"), 0.1,
+          "the computer's clock was set; phases go by another", "Note the true time in the log."),
+    # Prompt, not delayed: without scavenging 16 g are far over what may be breathed all day.
+    Alarm("GAS_IN_ROOM", _SEV.REVERSIBLE, _ON.PROMPT, "SR-21", ("H-12",), 0.1,
+          "more than 16 g of gas went into the room within an hour",
+          "Air the room, or scavenge the exhaust and say so with --scavenging."),
 )
 # fmt: on
 ALARMS: Final[dict[str, Alarm]] = {row.id: row for row in _ROWS}

@@ -26,6 +26,7 @@ def run(
     bench_waiver: str = "",
     arm_and_start: bool = False,
     out: FilePath | None = None,
+    sign_key: FilePath | None = None,
 ) -> Result:
     """Drive the freeze/thaw cycles of a treatment on a probe; return when it has ended, safe.
 
@@ -48,6 +49,7 @@ def run(
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
         arm_and_start: Arm and start a real device without asking anybody.
         out: Folder of this run; None is a new one in ``runs``.
+        sign_key: File with a key of 32 bytes or more that signs the audit trail.
 
     Raises:
         FileError: Mistakes in a file or in ``set``, each with its place and what is allowed.
@@ -71,6 +73,7 @@ def run(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        sign_key=sign_key,
         session=session,
     )
     switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)

@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),
+    "audit": LazyCommand("command_audit:audit", "Check or show the audit trail of a run."),
     "export": LazyCommand("command_export:export", "Write a recording as CSV or Parquet."),
     "requirements": LazyCommand(
         "command_requirements:requirements", "List, check, import and export requirements."

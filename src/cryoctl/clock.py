@@ -15,6 +15,11 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+def monotonic_ns() -> int:
+    """Return the same in whole nanoseconds, for stamps."""
+    return time.monotonic_ns()
+
+
 def cpu_s() -> float:
     """Return seconds of processor time this process has used."""
     return time.process_time()

@@ -79,7 +79,7 @@ from cryoctl_protocol.peer import Opened
     "--bench-waiver",
     default="",
     metavar="REASON",
-    help="Command a device without lease and timer of its own; recorded.",
+    help="Command a device without lease and timer of its own; recorded: no patient data.",
 )
 @click.option(
     "--arm-and-start",
@@ -88,6 +88,12 @@ from cryoctl_protocol.peer import Opened
 )
 @click.option("--audio-off", is_flag=True, help="Alarms make no sound; shown for the whole run.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder of this run.")
+@click.option(
+    "--sign-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Sign the audit trail with the key in a file that only its owner may read.",
+)
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
     treatment: Path | None,
@@ -107,6 +113,7 @@ def run(
     arm_and_start: bool,
     audio_off: bool,
     out: Path | None,
+    sign_key: Path | None,
     wants_json: bool,
 ) -> int:
     """Drive the freeze/thaw cycles of a TREATMENT on a probe: a file, or a built-in one's name.
@@ -136,6 +143,7 @@ def run(
         out=out,
         profile=profile,
         session=session,
+        sign_key=sign_key,
     )
     options = replace(options, audio_off=audio_off)
     make_operator = automatic_operator if arm_and_start else _console_operator

@@ -9,4 +9,7 @@ EXIT_FAIL: Final = 1  # Also NOT_EFFECTIVE.
 EXIT_USAGE: Final = 2
 EXIT_LINK: Final = 3
 EXIT_SAFETY: Final = 4  # Also an error of the program itself.
+EXIT_NOT_CLOSED: Final = 5  # This and the next two: what `cryoctl audit verify` found.
+EXIT_TRUNCATED: Final = 6
+EXIT_ALTERED: Final = 7
 EXIT_INTERRUPTED: Final = 130

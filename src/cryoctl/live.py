@@ -255,6 +255,7 @@ def connect(
     cartridge_g: float | None = None,
     bench_waiver: str = "",
     out: FilePath | None = None,
+    sign_key: FilePath | None = None,
 ) -> Probe:
     """Open a session with a probe; return it when it is IDLE.
 
@@ -271,6 +272,7 @@ def connect(
         cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
         out: Folder of this session; None is a new one in ``runs``.
+        sign_key: File with a key of 32 bytes or more that signs the audit trail.
 
     Raises:
         FileError: Mistakes in a file or in ``set``, each with its place and what is allowed.
@@ -293,6 +295,7 @@ def connect(
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
         out=out,
+        sign_key=sign_key,
     )
     session, ended, switch = start_session(options)
     probe = Probe(session, ended, switch)

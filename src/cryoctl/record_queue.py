@@ -10,13 +10,17 @@ from typing import Any, Final
 from cryoctl.recorder import Recorder
 from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
-from cryoctl.storage import Storage, not_kept
+from cryoctl.stall_watch import StallWatch
+from cryoctl.storage import FINE, Storage, not_kept
 from cryoctl_protocol.truth import TruthSample
 
 QUEUE_SIZE: Final = 4096
 """Records; about 20 s of a treatment, twice the longest stall that SR-33 names."""
 
-_HOLED: Final = not_kept("records were lost: the disk did not keep up, or failed")
+BEHIND: Final = 20
+"""Records that wait, 0.1 s of a treatment; with more of them, a flush would only add to it."""
+
+_HOLED: Final = not_kept("records were lost: the disk did not keep up")
 
 _Item = tuple[int, Callable[..., None], tuple[Any, ...]]
 
@@ -34,6 +38,7 @@ class QueuedRecorder:
         self._refused = 0
         self._told = 0
         self._stalled = ""
+        self._stalls = StallWatch()
         self._queue: queue.Queue[_Item | None] = queue.Queue(size)
         # A daemon: a disk that never answers must not keep the program from ending.
         self._thread = Thread(target=self._run, name="cryoctl-recorder", daemon=True)
@@ -42,9 +47,12 @@ class QueuedRecorder:
     @property
     def storage(self) -> Storage:
         """How the recording stands; ARM waits for it (SR-33)."""
-        if self._refused or self._stalled or not self._thread.is_alive():
+        if self._stalled:
+            return not_kept(self._stalled)
+        if self._refused:
             return _HOLED
-        return self._recorder.storage
+        kept = self._recorder.storage
+        return kept if kept != FINE else self._stalls.storage
 
     @property
     def failure(self) -> str:
@@ -88,6 +96,10 @@ class QueuedRecorder:
         """Record an event."""
         self._put(self._recorder.event, event)
 
+    def anchor(self, seq: int, head: str, now_s: float) -> None:
+        """Record the hash of a record of the audit trail."""
+        self._put(self._recorder.anchor, seq, head, now_s)
+
     def drain(self, timeout_s: float) -> None:
         """Write what waits; nothing more is taken. ``failure`` then tells how that went."""
         try:
@@ -120,8 +132,11 @@ class QueuedRecorder:
             while (item := self._queue.get()) is not None:
                 refused, write, arguments = item
                 self._tell(refused)
+                self._recorder.holds_flush = self._queue.qsize() > BEHIND
+                self._stalls.begin()
                 write(*arguments)
-        except Exception as error:  # noqa: BLE001  # Whatever it is, records are no longer kept.
+                self._stalls.end()
+        except BaseException as error:  # noqa: BLE001  # Whatever it is, records are not kept.
             self._stalled = f"recording failed: {error!r}"
 
     def _tell(self, refused: int) -> None:

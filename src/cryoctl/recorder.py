@@ -6,6 +6,7 @@ controller: the recorder says that it failed, why, and how many records it had t
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,6 +30,8 @@ TRUTH: Final = "/truth"
 LINK_RX: Final = "/link/rx"
 LINK_TX: Final = "/link/tx"
 EVENTS: Final = "/events"
+AUDIT: Final = "/audit"
+"""Hashes of the audit trail: a trail that was cut afterwards lacks what is told here."""
 VENDOR: Final = "/vendor/"
 """Before the name of the vendor message."""
 RUN_RECORD: Final = "run"
@@ -48,6 +51,10 @@ _NAN: Final = float("nan")
 _EVENT_SCHEMA: Final = (
     '{"type":"object","properties":{"at_s":{"type":"number"},"kind":{"type":"string"}},'
     '"required":["at_s","kind"]}'
+)
+_ANCHOR_SCHEMA: Final = (
+    '{"type":"object","properties":{"seq":{"type":"integer"},"head":{"type":"string"}},'
+    '"required":["seq","head"]}'
 )
 _BODY_SCHEMA: Final = "uint8[] body\n"
 _FRAME_HEAD: Final = struct.Struct("<4sI")
@@ -78,6 +85,7 @@ class Recorder:
         storage: How the recording stands; ARM waits for it (SR-33).
         failure: Why records are no longer kept; empty while they are.
         dropped: Records that are not in the file.
+        holds_flush: True while whoever feeds it is behind, and a flush would only make that worse.
         vendor_rejected: Vendor messages of an unknown id or the wrong size.
     """
 
@@ -93,6 +101,7 @@ class Recorder:
         self.storage = FINE
         self.failure = ""
         self.dropped = 0
+        self.holds_flush = False
         self.vendor_rejected = 0
         self._stream = stream
         self._flush_period_s = flush_period_s
@@ -116,6 +125,7 @@ class Recorder:
         self._rx = channel(LINK_RX, 0)
         self._tx = channel(LINK_TX, 0)
         self._events = channel(EVENTS, 0)
+        self._anchors = channel(AUDIT, 0)
 
     def received(self, body: bytes, now_s: float) -> None:
         """Record a frame that came in; an empty body stands for a line error."""
@@ -159,6 +169,10 @@ class Recorder:
             self._fail(error)
             line = ""
         self._add(self._events, line.encode(), event.at_s)
+
+    def anchor(self, seq: int, head: str, now_s: float) -> None:
+        """Record the hash of a record of the audit trail."""
+        self._add(self._anchors, json.dumps({"seq": seq, "head": head}).encode(), now_s)
 
     def skip(self, count: int) -> None:
         """Note that ``count`` records never got here; the gap can be seen in the file."""
@@ -222,13 +236,17 @@ class Recorder:
                 schema_encoding="ros2msg",
                 schema=text,
             )
-        self._channels[EVENTS] = file.add_channel(
-            EVENTS,
-            encoding="json",
-            schema_name="cryoctl.Event",
-            schema_encoding="jsonschema",
-            schema=_EVENT_SCHEMA,
-        )
+        for topic, name, text in (
+            (EVENTS, "cryoctl.Event", _EVENT_SCHEMA),
+            (AUDIT, "cryoctl.Anchor", _ANCHOR_SCHEMA),
+        ):
+            self._channels[topic] = file.add_channel(
+                topic,
+                encoding="json",
+                schema_name=name,
+                schema_encoding="jsonschema",
+                schema=text,
+            )
         file.flush()
 
     def _add_numbers(self, channel: int, pack: _Pack, values: Sequence[Any], now_s: float) -> None:
@@ -252,7 +270,7 @@ class Recorder:
             sequence = self._sequence
             file.add_message(channel, round(now_s * _NS_PER_S), data, sequence)
             self._sequence = (sequence + 1) & _SEQUENCE_MASK
-            if now_s >= self._flush_due_s:
+            if now_s >= self._flush_due_s and not self.holds_flush:
                 self._flush_due_s = now_s + self._flush_period_s
                 file.flush()
                 self._look_for_room()

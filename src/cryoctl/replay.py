@@ -21,6 +21,7 @@ from cryoctl.core import Controller, Settings, ShellInput
 from cryoctl.operator_requests import Request
 from cryoctl.plug_ins import PlugIn, PlugInError, load_again
 from cryoctl.recorder import (
+    AUDIT,
     CONTROL,
     ESTIMATE,
     EVENTS,
@@ -293,8 +294,8 @@ def _judge_summary(recorded: Messages, controller: Controller, outcome: Replayed
 
 
 def _is_decided(message: RawMessage) -> bool:
-    """Return True for what the controller took in or made; the simulator's truth is neither."""
-    return message.topic != TRUTH and not message.topic.startswith(VENDOR)
+    """Return True for what the controller took in or made; truth and audit trail are neither."""
+    return message.topic not in (TRUTH, AUDIT) and not message.topic.startswith(VENDOR)
 
 
 def _describe(message: RawMessage | None, word: str) -> str:

@@ -135,6 +135,8 @@ def _identity(recording: Recording, summary: dict[str, Any]) -> Iterator[tuple[s
     yield "Frames lost", _text(summary.get("frames_lost"))
     yield "Frames rejected", _text(summary.get("frames_rejected"))
     yield "Recording", _text(summary.get("recording") or recording.source)
+    yield "Audit trail", _text(summary.get("audit"))
+    yield "Its closing hash", _text(summary.get("audit_head"))
 
 
 def _limit_cells(limits: Limits | None, thaw_s_max: float | None) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from cryoctl.clock import utc_now
 from cryoctl.files import choose_treatment, read_text
 from cryoctl.limits_in_force import LimitsInForce, read_limits
 from cryoctl.session_file import Placement, Session, load_session
+from cryoctl.sign_key import read_sign_key
 from cryoctl.treatment import Treatment
 from cryoctl.vendor import VendorTable, load_vendor_table
 from cryoctl_protocol.peer import AddressError, DeviceUrl
@@ -50,6 +51,7 @@ class RunOptions:
         limits: What the controller goes by beside the profile's own, as requirements have it.
         placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
         session: Name of the session.
+        sign_key: Signs the audit trail; None for none.
     """
 
     treatment: Treatment
@@ -69,6 +71,7 @@ class RunOptions:
     limits: LimitsInForce | None = None
     placements: tuple[Placement, ...] = ()
     session: str = ""
+    sign_key: bytes | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -92,6 +95,7 @@ def make_options(
     profile: str | None = None,
     session: FilePath | None = None,
     requirements: FilePath | None = None,
+    sign_key: FilePath | None = None,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
 
@@ -110,6 +114,7 @@ def make_options(
         profile: Name or file of the one whose built-in treatment to run; None is the address's.
         session: File with several placements; instead of ``treatment``.
         requirements: File with requirements beside ours; they may tighten limits.
+        sign_key: File with the key that signs the audit trail.
 
     Raises:
         AddressError: The address is wrong, of another probe than the treatment's, or not one of a
@@ -149,6 +154,7 @@ def make_options(
         limits=limits,
         placements=() if told is None else told.placements,
         session="" if told is None else told.name,
+        sign_key=None if sign_key is None else read_sign_key(_named_path("sign_key", sign_key)),
     )
 
 
@@ -222,8 +228,10 @@ def _number(name: str, value: object, low: float, high: float) -> float | None:
 
 
 def _path(name: str, given: object) -> Path | None:
-    if given is None:
-        return None
+    return None if given is None else _named_path(name, given)
+
+
+def _named_path(name: str, given: object) -> Path:
     if not isinstance(given, str | os.PathLike) or not os.fspath(given) or "\0" in str(given):
         raise ValueError(f"{name} {given!r}: expected a path, or None")
     return Path(given)
@@ -281,6 +289,7 @@ def _folder(out: Path | None, profile: str) -> Path:
     """Return the folder asked for, which must hold no other run, or one named after now."""
     if out is None:
         return Path("runs") / f"{utc_now():%Y%m%d-%H%M%S}-{profile}"
-    if (out / "run.mcap").exists():
-        raise FileExistsError(f"{out} already holds a run; give another folder")
+    for name in ("run.mcap", "audit.jsonl"):
+        if (out / name).exists():
+            raise FileExistsError(f"{out} already holds a run; give another folder")
     return out

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cryoctl import __version__
+from cryoctl.audit_sink import FILE_NAME, AuditedSink, open_trail
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK
@@ -158,11 +159,14 @@ def _run(
             ),
         }
         recorder = _recorder(options, opened, stream, metadata, folder)
+        in_real_time = isinstance(recorder, QueuedRecorder)
+        trail, user = open_trail(folder, metadata, key=options.sign_key, in_real_time=in_real_time)
+        sink = AuditedSink(recorder, trail, user)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         later = [placement.treatment for placement in options.placements[1:]]
-        controller = Controller(options.treatment, profile, settings, recorder, later)
+        controller = Controller(options.treatment, profile, settings, sink, later)
         shell = _Shell(controller, operator, switch, on_progress)
         try:
             now_s, problem = shell.drive(opened, options)
@@ -172,8 +176,7 @@ def _run(
             traceback.print_exception(error)
             now_s, problem = shell.ticked_s, ""
             controller.failure = controller.failure or f"internal error: {error!r}"
-        if isinstance(recorder, QueuedRecorder):
-            recorder.drain(RECORDER_STOP_S)
+        sink.drain(RECORDER_STOP_S, now_s)
         session = controller.session
         names = [placement.name for placement in options.placements]
         placements = placement_summaries(controller, names, truth.at, now_s)
@@ -202,6 +205,7 @@ def _run(
             frames_lost=session.lost_frames,
             frames_rejected=session.rejects.total(),
             recording=str(path),
+            audit=str(folder / FILE_NAME),
             events_sha256=controller.events_sha256,
             not_provided=not_provided_summary(controller),
             limits_changed=[] if options.limits is None else changed_limits(options.limits),
@@ -209,9 +213,13 @@ def _run(
             plug_ins=[str(plug_in) for plug_in in plug_ins.loaded],
             exit_code=EXIT_LINK if problem else exit_code(controller),
         )
-        summary = _with_recording(summary, recorder)
-        recorder.close(summary.model_dump_json())
-    return _with_recording(summary, recorder)
+        summary = _with_recording(summary, sink)
+        head = sink.close_trail(
+            summary.model_dump(mode="json", include={"verdict", "failure", "alarms", "exit_code"})
+        )
+        summary = _with_recording(summary.model_copy(update={"audit_head": head}), sink)
+        sink.close(summary.model_dump_json())
+    return _with_recording(summary, sink)
 
 
 def _make_folder(options: RunOptions) -> Path:
@@ -229,9 +237,9 @@ def _make_folder(options: RunOptions) -> Path:
             return folder
 
 
-def _with_recording(summary: Summary, recorder: Recorder | QueuedRecorder) -> Summary:
-    """Return a summary that says if the recording has failed; such a run is no success."""
-    lost = recorder.failure
+def _with_recording(summary: Summary, sink: AuditedSink) -> Summary:
+    """Return a summary that says if recording or trail has failed; such a run is no success."""
+    lost = sink.failure
     if not lost:
         return summary
     return summary.model_copy(

@@ -217,6 +217,10 @@ class Summary(BaseModel):
         default_factory=list, description="Name, package, version and group of each."
     )
     recording: str | None
+    audit: str | None = Field(None, description="Path of the audit trail.")
+    audit_head: str | None = Field(
+        None, description="Hash of its closing record; null: it was not closed."
+    )
     events_sha256: str
     exit_code: int
 

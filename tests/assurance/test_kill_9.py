@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import pytest
 from numpy.random import Generator, Philox
 
+from cryoctl.audit_folder import check
 from cryoctl.recording import load_recording, recover_recording
 from tests.support.wire_logs import telemetry_in
 
@@ -51,12 +53,16 @@ class Outcome(NamedTuple):
         open_ms: The last telemetry that shows the valve open.
         recorded_ms: The last telemetry in the recovered recording.
         ended_shut: The valve was shut at the end.
+        audit: What the audit trail was judged to be.
+        unaudited: Events in the recording that the trail lacks.
     """
 
     killed_ms: int
     open_ms: int
     recorded_ms: int
     ended_shut: bool
+    audit: str
+    unaudited: int
 
 
 def kill_once(folder: Path, wait_s: float) -> Outcome:
@@ -92,12 +98,17 @@ def kill_once(folder: Path, wait_s: float) -> Outcome:
     recovered = folder / "recovered.mcap"
     with (folder / "run" / "run.mcap").open("rb") as left, recovered.open("wb") as saved:
         recover_recording(left, "run.mcap", saved)
-    recorded = load_recording(recovered).telemetry["device_ms"]
+    loaded = load_recording(recovered)
+    recorded = loaded.telemetry["device_ms"]
+    trail = check(folder / "run").judgement
+    audited = [record["at_s"] for record in trail.records]
     return Outcome(
         killed_ms=max(sample.device_ms for at_s, sample in told if at_s <= killed_s),
         open_ms=max(sample.device_ms for _, sample in told if sample.valve_permille > 0),
         recorded_ms=int(recorded[-1]),
         ended_shut=told[-1][1].valve_permille == 0,
+        audit=trail.verdict.value,
+        unaudited=sum(event["at_s"] not in audited for event in loaded.events),
     )
 
 
@@ -119,3 +130,6 @@ def test_a_killed_controller_leaves_a_safe_probe_and_a_readable_recording(
     assert all(outcome.ended_shut for outcome in outcomes)
     assert max(late_ms) + PROBE_PERIOD_MS <= SAFE_MS
     assert max(lost_ms) <= LOST_MS
+    print(f"audit trails: {Counter(outcome.audit for outcome in outcomes)}")
+    assert {outcome.audit for outcome in outcomes} == {"NOT CLOSED"}
+    assert [outcome for outcome in outcomes if outcome.unaudited] == []

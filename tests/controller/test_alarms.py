@@ -45,7 +45,7 @@ def test_every_trip_has_its_row_and_so_has_every_other_alarm() -> None:
     assert trips == {trip.name for trip in TRIP_RULES}
     assert set(ALARMS) - trips == {
         "LINK_STALE", "GAS_LOW", "NOT_EFFECTIVE", "SAFE_NOT_CONFIRMED", "NOT_RELEASED",
-        "DISK_LOW", "RECORDING_FAILED",
+        "DISK_LOW", "DISK_SLOW", "RECORDING_FAILED", "CLOCK_JUMP", "GAS_IN_ROOM",
     }  # fmt: skip
 
 
@@ -82,6 +82,7 @@ def test_what_explains_an_alarm_is_an_alarm_no_less_urgent_and_not_explained_by_
         ("GAS_LOW", "MEDIUM", "text"),
         ("LINK_STALE", "LOW", "none"),
         ("DISK_LOW", "LOW", "none"),
+        ("GAS_IN_ROOM", "MEDIUM", "text"),  # SR-21 asks for MEDIUM.
     ],
 )
 def test_latching_follows_from_priority_and_every_trip_latches(

@@ -28,8 +28,10 @@ class StuckDisk(KeptBytes):
         self.release.set()
         self.reached = Event()
         self._flushed = Semaphore(0)
+        self.flushes = 0
 
     def flush(self) -> None:
+        self.flushes += 1
         self._flushed.release()
 
     def wait_for_records(self, count: int) -> None:
@@ -89,12 +91,13 @@ def test_every_kind_of_record_goes_through() -> None:
     queue.truth(recordings.TRUTH, 0.1)
     queue.vendor(0xC0, b"", 0.1)
     queue.event(event(1))
+    queue.anchor(1, "c0ffee", 0.1)
     queue.drain(PATIENCE_S)
     queue.close("{}")
 
     counts = read_recording(BytesIO(stream.getvalue()), "queued").counts
     assert set(counts.values()) == {1}
-    assert len(counts) == 7
+    assert len(counts) == 8
 
 
 @pytest.mark.requirement("SR-33")
@@ -154,19 +157,23 @@ def test_a_disk_that_never_comes_back_does_not_hold_up_the_end() -> None:
     assert failure == "recording failed: the disk took nothing for 0.01 s"
 
 
-def test_whatever_ends_the_thread_is_told_as_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.requirement("SR-33")
+@pytest.mark.parametrize("error", [MemoryError, SystemExit])
+def test_whatever_ends_the_thread_is_told_as_a_failure(
+    monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
     stream = KeptBytes()
     queue = queued(stream, size=10)
 
     def fail(*_arguments: object) -> None:
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(queue._recorder, "sample", fail)
     queue.sample(SAMPLE, 0.1)
     queue.drain(PATIENCE_S)
 
     assert queue.storage.refuses_arming
-    assert queue.failure == "recording failed: MemoryError()"
+    assert queue.failure == f"recording failed: {error.__name__}()"
 
 
 def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
@@ -180,3 +187,43 @@ def test_a_failure_of_the_recorder_shows_through_the_queue() -> None:
     assert queue.storage.refuses_arming
     assert queue.failure.startswith("recording failed: ")
     assert queue.dropped == 1
+
+
+@pytest.mark.requirement("SR-33")
+def test_a_write_of_a_second_is_told_while_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = [100.0]
+    monkeypatch.setattr("cryoctl.clock.monotonic_s", lambda: now_s[0])
+    stream = StuckDisk()
+    queue = queued(stream, size=10)
+    stream.stick()
+    queue.event(event(0))
+    assert stream.reached.wait(PATIENCE_S)
+
+    before = queue.storage
+    now_s[0] = 101.0
+    while_stuck = queue.storage
+    stream.release.set()
+    queue.drain(PATIENCE_S)
+
+    assert (before.alarm, while_stuck.alarm, while_stuck.refuses_arming) == ("", "DISK_SLOW", True)
+    assert queue.failure == ""
+
+
+@pytest.mark.requirement("SR-33")
+def test_what_waits_behind_a_stuck_write_goes_to_the_disk_in_one_piece() -> None:
+    stream = StuckDisk()
+    queue = queued(stream, size=100)
+    stream.stick()
+    queue.event(event(0))
+    assert stream.reached.wait(PATIENCE_S)
+    for index in range(1, 61):
+        queue.event(event(index))
+
+    before = stream.flushes
+    stream.release.set()
+    queue.drain(PATIENCE_S)
+
+    # One for the record that was stuck, then none until no more than some 20 wait.
+    assert stream.flushes - before < 25
+    queue.close("{}")
+    assert indexes(stream) == list(range(61))

@@ -239,7 +239,7 @@ def test_a_deviation_without_reason_name_or_date_is_none(left_out: str, said: st
     ids=[
         "deviation of nothing", "deviation of another value", "no date", "prefix", "id", "unit",
         "twice", "hazard", "hazard of ours", "unit of a limit", "side of a limit", "limits",
-        "faults to come", "planned without a word", "limit of another unit", "no bound", "limit",
+        "planned without a word", "limit of another unit", "no bound", "limit",
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line(text: str, said: str) -> None:

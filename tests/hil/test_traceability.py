@@ -89,7 +89,7 @@ def test_nothing_hangs_loose_in_what_is_whole() -> None:
             trace(tests=(*TESTS, Place("SR-02", "tests/test_b.py", 7, "test_b"))),
             "SR-02: PLANNED, but tests/test_b.py:7 tests it: make it ACTIVE",
         ),
-        (trace(causes=()), "H-01: its cause 'now' is in no catalogue of faults"),
+        (trace(causes=CAUSES[1:]), "H-01: its cause 'now' is in no catalogue of faults"),
         (trace(causes=(*CAUSES, Cause("x", ("H-99",), ""))), "fault x: unknown hazard H-99"),
         (
             trace(causes=(*CAUSES, Cause("x", (), "SR-99"))),
@@ -102,7 +102,7 @@ def test_nothing_hangs_loose_in_what_is_whole() -> None:
     ],
     ids=[
         "hazard", "no test", "no code", "a program is no code", "code", "code of a hazard", "test",
-        "no literal", "planned", "cause", "built", "not needed", "hazard of a fault",
+        "no literal", "planned", "cause", "hazard of a fault",
         "requirement of a fault", "figure",
     ],
 )  # fmt: skip

@@ -14,7 +14,10 @@ from pydantic import BaseModel
 import cryoctl
 from cryoctl import exit_codes
 from cryoctl.alarms import ALARMS, LOOKS, PRIORITIES, SIGNAL_DELAY_S, Onset, Severity
+from cryoctl.audit import CLOCK_JUMP, CLOSED, FIELDS, LOST, OPENED
+from cryoctl.audit_check import TrailVerdict
 from cryoctl.cli import invoke
+from cryoctl.command_audit import EXIT_CODES
 from cryoctl.command_config import file_kinds
 from cryoctl.cycle_table import Phase, to_mermaid
 from cryoctl.records import Control, IceEstimate
@@ -82,6 +85,8 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
         (TRUTH, "| field | unit | meaning", list(TruthSample._fields)),
         (page("alarms"), "| id | priority", list(ALARMS)),
         (page("faults"), "| id | group", list(ALL_FAULTS)),
+        (page("audit-trail"), "| field | meaning", list(FIELDS)),
+        (page("audit-trail"), "| verdict | exit code", [v.value for v in TrailVerdict]),
         (page("profiles"), "| limit | unit", list(Limits.model_fields)),
         (page("profiles"), "| figure | unit", list(Cooling.model_fields)),
         (page("treatment-file"), "| key | unit", keys_of(Treatment)),
@@ -90,8 +95,8 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
         (page("state-table"), "| phase |", [phase.value for phase in Phase]),
     ],
     ids=[
-        "summary", "cycle", "trip", "telemetry", "control", "estimate", "truth", "faults",
-        "alarms",
+        "summary", "cycle", "trip", "telemetry", "control", "estimate", "truth", "alarms",
+        "faults", "audit", "audit verdicts",
         "limits", "cooling", "treatment keys", "scenario keys", "tissues", "phases",
     ],
 )  # fmt: skip
@@ -108,6 +113,14 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     codes = {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
 
     assert {int(code) for code in first_cells(page("command-line"), "| code |")} == codes
+
+
+def test_the_codes_of_audit_and_the_actions_that_no_event_makes_are_those_of_the_program() -> None:
+    rows = re.findall(r"^\| `([A-Z ]+)` \| (\d) \|", page("audit-trail"), re.MULTILINE)
+    actions = first_cells(page("audit-trail"), "| action | meaning")
+
+    assert {verdict: int(code) for verdict, code in rows} == EXIT_CODES
+    assert {OPENED, CLOSED, CLOCK_JUMP, LOST} <= set(actions)
 
 
 def test_the_groups_of_the_fault_catalogue_are_its_own() -> None:

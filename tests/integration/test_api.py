@@ -29,7 +29,7 @@ from cryoctl_protocol.toml_text import FileError
 from tests.support.patient_clock import PatientClock
 
 SHORT = {"cycles.count": 1, "cycles.hold_s": 5, "cycles.setpoint_c": -40.0}
-TIMES = {"cpu_s", "wall_s", "recording"}
+TIMES = {"cpu_s", "wall_s", "recording", "audit", "audit_head"}
 UNTIL_S = 30.0
 SCRIPT = """\
 import signal

@@ -86,7 +86,26 @@ class Program:
         return run
 
 
-PROGRAMS: Final[tuple[Program, ...]] = ()
+PROGRAMS: Final[tuple[Program, ...]] = (
+    Program(
+        "evidence",
+        "Disks that fill up, stall or break, clocks that are set, trails that are changed.",
+        "cryoctl_hil.assurance.evidence:run",
+        (
+            "full disks: unsafe ends",
+            "full disks: evidence lost that was written",
+            "full disks: alarm after",
+            "slow or blocked disk: longest call",
+            "slow or blocked disk: evidence lost",
+            "read-only folder: ticks before it was refused",
+            "clock set by a year: phases moved",
+            "clock set by a year: untold by trail or alarm",
+            "recorder thread ended: unsafe ends",
+            "recorder thread ended: untold by trail or alarm",
+            "mutated trails judged wrong",
+        ),
+    ),
+)
 
 
 def write_outcome(
