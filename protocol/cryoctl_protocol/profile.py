@@ -148,6 +148,20 @@ class Cooling(BaseModel):
     )
 
 
+class Battery(BaseModel):
+    """What a handpiece draws from its battery; a probe without the table is fed by the mains."""
+
+    model_config = _FILE
+
+    capacity_mah: float = quantity(
+        unit="mAh", gt=0.0, le=100_000.0, doc="Charge of a full battery."
+    )
+    freeze_w: float = quantity(
+        unit="W", gt=0.0, le=100.0, doc="Drawn while freezing, with all that may be on."
+    )
+    rest_w: float = quantity(unit="W", gt=0.0, le=100.0, doc="Drawn by the electronics alone.")
+
+
 class Profile(BaseModel):
     """A probe and its limits; the simulator's ``[plant]`` is no part of it."""
 
@@ -156,6 +170,7 @@ class Profile(BaseModel):
     probe: ProbeIdentity
     limits: Limits
     cooling: Cooling | None = None
+    battery: Battery | None = None
 
     @model_validator(mode="after")
     def _lifts_nothing_unsaid(self) -> Self:
@@ -167,9 +182,10 @@ class Profile(BaseModel):
     def hash32(self) -> int:
         """First four bytes, little-endian, of SHA-256 over the canonical JSON of both tables.
 
-        ``research`` is in it where it is true; ``[cooling]`` is not: an estimate is no limit.
+        ``research`` is in it where it is true; ``[cooling]`` and ``[battery]`` are not: estimates
+        are no limits.
         """
-        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"cooling"})
+        data = self.model_dump(mode="json", exclude_defaults=True, exclude={"cooling", "battery"})
         text = json.dumps(data, sort_keys=True, separators=(",", ":"))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little")
 
@@ -178,11 +194,12 @@ class Profile(BaseModel):
         """Return the profile that ``model_dump_json`` wrote; raises ValueError or KeyError."""
         data = json.loads(text)
         kind = ResearchLimits if data["probe"].get("research") else Limits
-        cooling = data.get("cooling")
+        cooling, battery = data.get("cooling"), data.get("battery")
         return cls(
             probe=ProbeIdentity.model_validate(data["probe"]),
             limits=kind.model_validate(data["limits"]),
             cooling=None if cooling is None else Cooling.model_validate(cooling),
+            battery=None if battery is None else Battery.model_validate(battery),
         )
 
 
@@ -338,5 +355,7 @@ def parse_profile(text: str, source: str) -> ProbeFile:
     probe = document.data.get("probe")
     is_research = isinstance(probe, dict) and probe.get("research") is True
     file = validate(document, _ResearchFile if is_research else _ProfileFile)
-    profile = Profile(probe=file.probe, limits=file.limits, cooling=file.cooling)
+    profile = Profile(
+        probe=file.probe, limits=file.limits, cooling=file.cooling, battery=file.battery
+    )
     return ProbeFile(document, profile, file.plant, file.control)

@@ -23,6 +23,7 @@ UNIT_WORDS: Final = {
     "J": "joules",
     "mV": "millivolts",
     "mA": "milliamperes",
+    "mAh": "milliampere-hours",
 }
 
 # Endings people give a key; the longest that fits is taken for the unit.
@@ -47,6 +48,7 @@ UNIT_ENDINGS: Final = frozenset(
             "mv",
             "v",
             "ma",
+            "mah",
         ),
     ]
 )

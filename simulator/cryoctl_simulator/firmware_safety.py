@@ -75,14 +75,18 @@ def find_trip(  # noqa: C901 (one flat list)
             return _EXHAUST_BLOCKED
     if s.driving:
         if s.lease_left_ms <= 0:
-            return _LEASE
+            if not seen & 1 << _LEASE:
+                return _LEASE
         if s.frames_rejected > REJECTS_MAX:
-            return _INTEGRITY
+            if not seen & 1 << _INTEGRITY:
+                return _INTEGRITY
     if s.state == _FREEZE:
         if s.guards_open_ticks >= GUARDS_OPEN_TICKS:
-            return _SENSOR_OPEN
+            if not seen & 1 << _SENSOR_OPEN:
+                return _SENSOR_OPEN
         if freeze_is_too_long(limits, s):
-            return _FREEZE_TIMER
+            if not seen & 1 << _FREEZE_TIMER:
+                return _FREEZE_TIMER
     if s.leak_ms >= LEAK_MS:
         if not seen & 1 << _LEAK:
             return _LEAK

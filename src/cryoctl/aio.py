@@ -34,6 +34,7 @@ async def run(
     requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
+    scavenging: bool = False,
     arm_and_start: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
@@ -55,6 +56,7 @@ async def run(
         requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
+        scavenging=scavenging,
         out=out,
         sign_key=sign_key,
         session=session,
@@ -177,6 +179,7 @@ async def connect(
     requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
+    scavenging: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
 ) -> Probe:
@@ -193,6 +196,7 @@ async def connect(
         requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
+        scavenging=scavenging,
         out=out,
         sign_key=sign_key,
     )

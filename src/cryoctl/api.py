@@ -24,6 +24,7 @@ def run(
     requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
+    scavenging: bool = False,
     arm_and_start: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
@@ -47,6 +48,7 @@ def run(
         requirements: File with requirements of your own, which may tighten limits.
         cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
+        scavenging: The room's gas is drawn off: no alarm above 16 g vented within an hour.
         arm_and_start: Arm and start a real device without asking anybody.
         out: Folder of this run; None is a new one in ``runs``.
         sign_key: File with a key of 32 bytes or more that signs the audit trail.
@@ -72,6 +74,7 @@ def run(
         requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
+        scavenging=scavenging,
         out=out,
         sign_key=sign_key,
         session=session,

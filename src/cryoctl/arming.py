@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from cryoctl.battery_charge import battery_left_j, battery_need_j
 from cryoctl.sample import Sample, sensor_names
 from cryoctl.storage import Storage
 from cryoctl.treatment import Treatment
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import Limits, Profile
 
-RESERVE: Final = 1.2  # SR-22: gas for the whole treatment and 20 % more.
+RESERVE: Final = 1.2  # SR-22: gas and charge for the whole treatment, and 20 % more.
 LEAK_TEST_LIFE_S: Final = 1800.0  # SR-19
 _REQUIREMENT_OF: Final = {
     Sensor.SKIN: "SR-17",
@@ -85,6 +86,7 @@ def arm_blockers(view: ArmingView, extra: Sequence[ArmCheck] = ()) -> list[Block
     return [
         *_session_reasons(view),
         *_gas_reasons(view, view.sample),
+        *_battery_reasons(view, view.sample),
         *_probe_reasons(view.limits, view.sample),
         *(blocker for check in extra for blocker in check(view)),
     ]
@@ -133,6 +135,24 @@ def _gas_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:
             f"{usable_g:.1f} g usable",
             f"{need_g:.1f} g",
             "not enough gas for all cycles: fewer cycles, a shorter hold or a new cartridge",
+        )
+
+
+def _battery_reasons(view: ArmingView, sample: Sample) -> Iterator[Blocker]:
+    """SR-22: the charge of the whole treatment and 20 % more, by the voltage at rest."""
+    battery, limits = view.profile.battery, view.limits
+    if battery is None or sample.battery_v is None:
+        return
+    if sample.battery_v < limits.battery_min_mv / 1000.0:
+        return  # Told as SR-36, with the same remedy.
+    need_j = RESERVE * battery_need_j(view.treatment, limits, battery)
+    left_j = battery_left_j(sample.battery_v, limits, battery)
+    if left_j < need_j:
+        yield Blocker(
+            "SR-22",
+            f"{left_j:.0f} J left at {sample.battery_v:.2f} V",
+            f"{need_j:.0f} J",
+            "not enough charge for all cycles: charge the handpiece, or plan fewer cycles",
         )
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import click
 
 from cryoctl import __version__
+from cryoctl.assertions import AssertionsOffError, require_assertions
 from cryoctl.exit_codes import EXIT_INTERRUPTED, EXIT_LINK, EXIT_SAFETY, EXIT_USAGE
 
 
@@ -107,6 +108,11 @@ def main() -> None:
     arguments = sys.argv[1:] or ["run"]
     if arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")
+    try:
+        require_assertions()
+    except AssertionsOffError as error:
+        click.echo(f"cryoctl: {error}", err=True)
+        sys.exit(EXIT_USAGE)
     sys.exit(invoke(arguments))
 
 

@@ -82,6 +82,11 @@ from cryoctl_protocol.peer import Opened
     help="Command a device without lease and timer of its own; recorded: no patient data.",
 )
 @click.option(
+    "--scavenging",
+    is_flag=True,
+    help="The room's gas is drawn off: no alarm above 16 g vented within an hour.",
+)
+@click.option(
     "--arm-and-start",
     is_flag=True,
     help="On a real device: arm and start without being asked. A simulated one always does.",
@@ -110,6 +115,7 @@ def run(
     added: Path | None,
     cartridge_g: float | None,
     bench_waiver: str,
+    scavenging: bool,
     arm_and_start: bool,
     audio_off: bool,
     out: Path | None,
@@ -144,6 +150,7 @@ def run(
         profile=profile,
         session=session,
         sign_key=sign_key,
+        scavenging=scavenging,
     )
     options = replace(options, audio_off=audio_off)
     make_operator = automatic_operator if arm_and_start else _console_operator

@@ -25,7 +25,14 @@ from cryoctl.arming import (
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
-from cryoctl.interlocks import Check, Interlocks, TripNotice, command_failed
+from cryoctl.interlocks import (
+    Check,
+    Interlocks,
+    TripNotice,
+    command_failed,
+    link_lost,
+    tick_late,
+)
 from cryoctl.journal import Journal
 from cryoctl.measures import Measures
 from cryoctl.observer import Observer
@@ -37,7 +44,9 @@ from cryoctl.safing import SAFE_STATES, Safing, TripRecord, shows_safe_state
 from cryoctl.sample import Sample, to_sample
 from cryoctl.stimulation import STIMULUS_OFF, Stimulation, Stimulus
 from cryoctl.storage import FINE
+from cryoctl.tick_ages import LATE_LOGGED_MS, TickAges
 from cryoctl.treatment import Treatment
+from cryoctl.vented_gas import VENTED_G_PER_H_MAX
 from cryoctl_protocol.codes import (
     TRIP_RULES,
     DeviceState,
@@ -61,7 +70,6 @@ UNHEARD_STOP_S: Final = 1.0
 """A probe that has not obeyed STOP for this long gets no more leases: its watchdog then acts."""
 LEASE_TICKS: Final = 2
 """One lease every so many ticks: 10 Hz, from the same tick as control (SR-02)."""
-TICK_AGE_MAX_S: Final = 0.15  # SR-35
 TICK_OFFSET_S: Final = 0.0005
 """Ticks stand this long after whole steps, so that in virtual time no sample and tick are ever due
 at the same instant and both shells take them in the same order."""
@@ -114,6 +122,7 @@ class Settings:
         limits: What to go by instead of the profile's own; the probe keeps those.
         extra_interlocks: Of plug-ins, looked at after ours.
         extra_checks: Of plug-ins, before ARM.
+        scavenging: The room's gas is drawn off, by the operator's word.
     """
 
     key: bytes
@@ -125,6 +134,7 @@ class Settings:
     limits: Limits | None = None
     extra_interlocks: tuple[Check, ...] = ()
     extra_checks: tuple[ArmCheck, ...] = ()
+    scavenging: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +195,8 @@ class Controller:
         self.aborted = False
         self._sink = sink
         self._storage = FINE
+        self.ticks = TickAges()
+        """How late control ticks came."""
         self._tick_s: float | None = None
         self._ticks = 0
         self._heard_since_s = float("-inf")
@@ -385,10 +397,15 @@ class Controller:
         self._note(ShellInput.GIVE_UP, now_s, why=why, link=link)
         self.fail(why, now_s, link=link)
 
-    def crash(self, now_s: float) -> None:
-        """Make the probe safe after an error in the program itself."""
-        self._note(ShellInput.CRASH, now_s)
-        self.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), now_s)
+    def crash(self, now_s: float) -> list[bytes]:
+        """Make the probe safe after an error in the program itself; return the frames to send."""
+        try:
+            self._note(ShellInput.CRASH, now_s)
+            self.trip(TripNotice(Trip.INTERNAL, 0.0, 0.0, ""), now_s)
+            return self.outgoing(now_s)
+        except Exception:  # noqa: BLE001  # The error may be in what keeps records: STOP needs none.
+            self.session.stop(SafeAction.THAW, Trip.INTERNAL)
+            return self.session.outgoing()
 
     def leave(self, now_s: float) -> None:
         """Take note that nobody watches any more, although the needle may be frozen in."""
@@ -418,9 +435,7 @@ class Controller:
 
     def tick(self, now_s: float) -> None:
         """Run the control loop once: ages, retries, lease, phase timers."""
-        if self._tick_s is not None and now_s - self._tick_s > TICK_AGE_MAX_S:
-            self.trip(TripNotice(Trip.TICK_LATE, now_s - self._tick_s, TICK_AGE_MAX_S, "s"), now_s)
-        self._tick_s = now_s
+        self._check_tick(now_s)
         self._check_age(now_s)
         self._check_storage(now_s)
         alarm_conditions.look(self, now_s)
@@ -479,6 +494,7 @@ class Controller:
             phase=self.state.phase,
             cycle=self.cycles[-1] if self.cycles else None,
         )
+        self._check_room(now_s)
         memory = self.interlocks.memory
         if self.observer.take(sample, memory.filtered_tip_c, now_s):
             assert self.observer.estimate is not None
@@ -517,6 +533,14 @@ class Controller:
         if storage.alarm:
             self.journal.alarm(storage.alarm, now_s)
 
+    def _check_room(self, now_s: float) -> None:
+        """SR-21: an alarm, and no trip: the gas is in the room already."""
+        if self.settings.scavenging:
+            return
+        vented_g = self.measures.vented.g_per_h
+        if vented_g > VENTED_G_PER_H_MAX:
+            self.journal.alarm("GAS_IN_ROOM", now_s, g_per_h=round(vented_g, 2))
+
     def _check_age(self, now_s: float) -> None:
         sample_s = self.measures.sample_s
         if sample_s is None or self.phase in QUIET:
@@ -525,8 +549,20 @@ class Controller:
         if age_s > self.settings.link.stale_s and not self.desk.stale:
             self.desk.stale = True
             self.journal.alarm("LINK_STALE", now_s, age_s=round(age_s, 3))
-        if age_s > self.settings.link.lost_s:
-            self._see_cause(TripNotice(Trip.LINK, age_s, self.settings.link.lost_s, "s"), now_s)
+        notice = link_lost(age_s, self.settings.link.lost_s)
+        if notice is not None:
+            self._see_cause(notice, now_s)
+
+    def _check_tick(self, now_s: float) -> None:
+        last_s, self._tick_s = self._tick_s, now_s
+        if last_s is None:
+            return
+        notice = tick_late(now_s - last_s)
+        if notice is not None:
+            self.trip(notice, now_s)
+        late_ms = self.ticks.take(now_s - last_s - TICK_S)
+        if late_ms > LATE_LOGGED_MS:
+            self.journal.log("tick_late", now_s, late_ms=late_ms)
 
     # -- what the phases may do ------------------------------------------------------------------
 

@@ -39,6 +39,7 @@ FLOW_HIGH_FRACTION: Final = 1.30  # SR-20: of nominal flow.
 FLOW_HIGH_S: Final = 0.3  # SR-20
 GUARDS_OPEN_S: Final = 0.1  # Longer than a contact that bounces.
 REJECTS_MAX: Final = 5  # SR-23, within 1 s.
+TICK_AGE_MAX_S: Final = 0.15  # SR-35
 HEATER_ENERGY_MARGIN_J: Final = 0.25  # Over the device's own budget, which trips first.
 VALVE_OPEN: Final = 0.05  # Duty from which a valve counts as open.
 _FILTER_TAU_S: Final = 0.3
@@ -469,7 +470,21 @@ def too_many_rejects(sample: Sample, rejects: int) -> TripNotice | None:
     return None
 
 
-_CHECKS: Final = (
+def tick_late(age_s: float) -> TripNotice | None:
+    """SR-35: a loop that comes so late cannot be relied on; ``age_s`` is that of its last turn."""
+    if age_s <= TICK_AGE_MAX_S:
+        return None
+    return TripNotice(Trip.TICK_LATE, age_s, TICK_AGE_MAX_S, "s")
+
+
+def link_lost(age_s: float, lost_s: float) -> TripNotice | None:
+    """SR-03: nobody knows what a probe does that has been silent for this long."""
+    if age_s <= lost_s:
+        return None
+    return TripNotice(Trip.LINK, age_s, lost_s, "s")
+
+
+_CHECKS: Final[tuple[Check, ...]] = (
     tip_sensor,
     tip_floor,
     overpressure,

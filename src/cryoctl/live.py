@@ -254,6 +254,7 @@ def connect(
     requirements: FilePath | None = None,
     cartridge_g: float | None = None,
     bench_waiver: str = "",
+    scavenging: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
 ) -> Probe:
@@ -271,6 +272,7 @@ def connect(
         requirements: File with requirements of your own, which may tighten limits.
         cartridge_g: What the controller is to believe is in the cartridge, g; None is a full one.
         bench_waiver: Reason to command a device without lease and timer of its own; recorded.
+        scavenging: The room's gas is drawn off: no alarm above 16 g vented within an hour.
         out: Folder of this session; None is a new one in ``runs``.
         sign_key: File with a key of 32 bytes or more that signs the audit trail.
 
@@ -294,6 +296,7 @@ def connect(
         requirements=requirements,
         cartridge_g=cartridge_g,
         bench_waiver=bench_waiver,
+        scavenging=scavenging,
         out=out,
         sign_key=sign_key,
     )

@@ -114,8 +114,7 @@ class LockStep:
                     break
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
-            controller.crash(self.now_s)
-            self._collect(self.now_s)
+            self._wire += b"".join(map(wrap, controller.crash(self.now_s)))
             self._say_last_words()
             raise
         if controller.finished or self._stop.heard:

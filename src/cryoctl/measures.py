@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import CycleRecord
 from cryoctl.sample import Sample
+from cryoctl.vented_gas import VentedGas
 from cryoctl_protocol.profile import Limits
 
 RELEASE_ABOVE_C: Final = 5.0  # SR-14
@@ -24,11 +25,13 @@ class Measures:
         limits: Of the probe's profile.
         sample_s: When the last sample came; None before the first.
         gas_used_g: By the exhaust flow, since connecting.
+        vented: The same, of the last hour.
     """
 
     limits: Limits
     sample_s: float | None = None
     gas_used_g: float = 0.0
+    vented: VentedGas = field(default_factory=VentedGas)
     _warm_s: float | None = None
     _warm_seen_s: float = 0.0
     _gas_low_s: float | None = None
@@ -48,6 +51,7 @@ class Measures:
         flow_mg_s = sample.exhaust_flow_mg_s
         used_g = 0.0 if flow_mg_s is None or flow_mg_s < 0.0 else flow_mg_s * span_s / 1000.0
         self.gas_used_g += used_g
+        self.vented.add(used_g, now_s)
         tip_c = sample.tip_temp_c if tip_good else None
         # A bad sample is neither warm nor cold; a broken sensor is the interlocks' matter.
         if tip_c is not None:

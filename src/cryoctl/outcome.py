@@ -67,6 +67,8 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         lines.append(f"link: {summary.frames_lost} frames lost, {summary.frames_rejected} rejected")
     if summary.failure:
         lines.append(f"!!! {summary.failure}")
+    room = "scavenging on" if summary.scavenging else "scavenging off"
+    lines.append(f"gas into the room: {summary.vented_g_per_h:.1f} g within an hour, {room}")
     if "NOT_RELEASED" in summary.alarms:
         lines.append("!!! left before the tip was warm: the needle may be frozen in; do not pull")
     verdict = _painted(summary.verdict.value, summary.verdict.value, colour=colour)

@@ -12,6 +12,7 @@ from typing import Final
 
 from cryoctl.arming import Blocker, gas_need_g, planned_gas_g, usable_gas_g
 from cryoctl.treatment import Treatment
+from cryoctl.vented_gas import VENTED_G_PER_H_MAX
 from cryoctl_protocol.profile import TRIP_LATENCY_S, Limits
 from cryoctl_protocol.quantities import number_text
 
@@ -145,6 +146,8 @@ def _limit_rows(plan: Plan) -> list[str]:
     )
     freeze = f"{_seconds(limits.reach_s_max + cycles.hold_s)} of {_seconds(limits.freeze_s_max)}"
     gas = f"{plan.gas_cycle_g:.1f} g a cycle, {plan.gas_all_g:.1f} g in all"
+    vented = f"{min(plan.gas_all_g, plan.gas_all_g * 3600.0 / plan.expected_s):.1f} g"
+    room = f"{vented} within an hour, scavenging on above {VENTED_G_PER_H_MAX:g} g (SR-21)"
     reserve = f"{plan.gas_with_reserve_g:.1f} g with reserve, {plan.gas_usable_g:.1f} g are usable"
     dose_mm = cycles.dose_radius_mm
     dose = (
@@ -159,6 +162,7 @@ def _limit_rows(plan: Plan) -> list[str]:
         f"one freeze   {freeze} at most (SR-09)",
         f"gas          {gas}",
         f"             {reserve} (SR-22)",
+        f"             {room}",
     ]
 
 

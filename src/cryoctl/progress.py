@@ -155,6 +155,8 @@ class LiveProgress:
         if estimate is not None:
             radius = f"{estimate.radius_minus20_mm:6.2f} ±{estimate.sigma_mm:.2f} mm"
             table.add_row("-20 °C", f"{radius}   radius, an estimate")
+        vented_g = controller.measures.vented.g_per_h
+        table.add_row("room", f"{vented_g:6.2f} g of gas within the last hour")
         table.add_row("", sparkline(list(self._tips_c)))
 
 

@@ -93,6 +93,7 @@ def replay_metadata(
                 "cartridge_g": settings.cartridge_g,
                 "bench_waiver": settings.bench_waiver,
                 "audio_off": settings.audio_off,
+                "scavenging": settings.scavenging,
                 "link": settings.link._asdict(),
                 "limits": settings.limits and settings.limits.model_dump(mode="json"),
             }
@@ -182,6 +183,7 @@ def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
         nonce_seed=bytes.fromhex(told["nonce_seed"]),
         link=LinkLimits(**told["link"]),
         bench_waiver=told["bench_waiver"],
+        scavenging=told["scavenging"],
         cartridge_g=told["cartridge_g"],
         audio_off=told["audio_off"],
         limits=None if limits is None else type(profile.limits).model_validate(limits),

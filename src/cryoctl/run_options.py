@@ -47,6 +47,7 @@ class RunOptions:
         cartridge_g: Fill of the cartridge by the operator's word.
         bench_waiver: Written reason to command a device without own protection.
         audio_off: Alarms make no sound.
+        scavenging: The room's gas is drawn off, by the operator's word.
         may_slip: A paced simulator that cannot keep its speed is no error.
         limits: What the controller goes by beside the profile's own, as requirements have it.
         placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
@@ -67,6 +68,7 @@ class RunOptions:
     cartridge_g: float | None = None
     bench_waiver: str = ""
     audio_off: bool = False
+    scavenging: bool = False
     may_slip: bool = False
     limits: LimitsInForce | None = None
     placements: tuple[Placement, ...] = ()
@@ -96,6 +98,7 @@ def make_options(
     session: FilePath | None = None,
     requirements: FilePath | None = None,
     sign_key: FilePath | None = None,
+    scavenging: bool = False,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
 
@@ -115,6 +118,7 @@ def make_options(
         session: File with several placements; instead of ``treatment``.
         requirements: File with requirements beside ours; they may tighten limits.
         sign_key: File with the key that signs the audit trail.
+        scavenging: The room's gas is drawn off, by the operator's word.
 
     Raises:
         AddressError: The address is wrong, of another probe than the treatment's, or not one of a
@@ -124,6 +128,8 @@ def make_options(
         ValueError: A number out of its range, or one text for ``faults``.
     """
     _check_kinds(device, faults, bench_waiver)
+    if not isinstance(scavenging, bool):
+        raise ValueError(f"scavenging {scavenging!r}: expected True or False")  # noqa: TRY004
     url = DeviceUrl.parse(device)
     is_named = url.path in profile_names() or (url.scheme == "sim" and is_profile_file(url.path))
     named = url.path if profile is None and is_named else profile
@@ -152,6 +158,7 @@ def make_options(
         cartridge_g=_number("cartridge_g", cartridge_g, CARTRIDGE_G_MIN, CARTRIDGE_G_MAX),
         bench_waiver=bench_waiver,
         limits=limits,
+        scavenging=scavenging,
         placements=() if told is None else told.placements,
         session="" if told is None else told.name,
         sign_key=None if sign_key is None else read_sign_key(_named_path("sign_key", sign_key)),

@@ -9,6 +9,7 @@ from functools import partial
 from threading import Thread
 from typing import Final, NamedTuple
 
+from cryoctl.assertions import require_assertions
 from cryoctl.lockstep import Operator
 from cryoctl.operators import AutomaticOperator
 from cryoctl.results import Result, ResultsError, write_results
@@ -46,7 +47,11 @@ def start_run(
     """Begin a run; its recording and results are written when the future is done.
 
     The future has the errors of ``run_treatment``. Python does not end before the thread does.
+
+    Raises:
+        AssertionsOffError: Python was told to leave assertions out.
     """
+    require_assertions()
     ended: Future[Outcome] = Future()
 
     def carry_out() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from cryoctl import __version__
+from cryoctl.assertions import require_assertions
 from cryoctl.audit_sink import FILE_NAME, AuditedSink, open_trail
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
-from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK
+from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK, EXIT_SAFETY
 from cryoctl.limits_in_force import changed_limits, deviations
 from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
@@ -106,9 +107,11 @@ def run_treatment(
 
     Raises:
         AddressError: A research profile on anything but the simulator in this process.
+        AssertionsOffError: Python was told to leave assertions out.
         LinkError: The device cannot be opened.
         PlugInError: A plug-in that is installed cannot be used.
     """
+    require_assertions()
     profile, url = options.treatment.probe_profile, options.device
     plug_ins = load_plug_ins(profile.probe.id)
     _refuse_research(profile, url, is_real=url.scheme != SIMULATOR)  # Opening may reset a device.
@@ -168,13 +171,14 @@ def _run(
         later = [placement.treatment for placement in options.placements[1:]]
         controller = Controller(options.treatment, profile, settings, sink, later)
         shell = _Shell(controller, operator, switch, on_progress)
+        crashed = False
         try:
             now_s, problem = shell.drive(opened, options)
         except Exception as error:  # noqa: BLE001  # What was recorded so far tells what happened.
             if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
                 error = error.exceptions[0]  # asyncio wraps what one task raised.
             traceback.print_exception(error)
-            now_s, problem = shell.ticked_s, ""
+            now_s, problem, crashed = shell.ticked_s, "", True
             controller.failure = controller.failure or f"internal error: {error!r}"
         sink.drain(RECORDER_STOP_S, now_s)
         session = controller.session
@@ -196,6 +200,10 @@ def _run(
             thaw_timeout_s=max(t.thaw.timeout_s for t in (options.treatment, *later)),
             placements=placements,
             cartridge_changes=controller.cartridge_changes,
+            vented_g_per_h=round(controller.measures.vented.max_g_per_h, 2),
+            scavenging=options.scavenging,
+            tick_late_ms_p999=controller.ticks.p999_ms,
+            tick_late_ms_max=controller.ticks.max_ms,
             cycles=cycle_summaries(controller, truth.at),
             trips=[trip_summary(trip) for p in controller.begun_placements() for trip in p.trips],
             alarms=controller.alarms,
@@ -211,7 +219,7 @@ def _run(
             limits_changed=[] if options.limits is None else changed_limits(options.limits),
             deviations=[] if options.limits is None else deviations(options.limits),
             plug_ins=[str(plug_in) for plug_in in plug_ins.loaded],
-            exit_code=EXIT_LINK if problem else exit_code(controller),
+            exit_code=_exit_code(controller, problem, crashed=crashed),
         )
         summary = _with_recording(summary, sink)
         head = sink.close_trail(
@@ -220,6 +228,12 @@ def _run(
         summary = _with_recording(summary.model_copy(update={"audit_head": head}), sink)
         sink.close(summary.model_dump_json())
     return _with_recording(summary, sink)
+
+
+def _exit_code(controller: Controller, problem: str, *, crashed: bool) -> int:
+    if crashed:
+        return EXIT_SAFETY  # SR-39: whatever the treatment had come to before.
+    return EXIT_LINK if problem else exit_code(controller)
 
 
 def _make_folder(options: RunOptions) -> Path:
@@ -282,6 +296,7 @@ def _settings(options: RunOptions, plug_ins: PlugIns) -> Settings:
         limits=None if options.limits is None else options.limits.limits,
         extra_interlocks=plug_ins.interlocks,
         extra_checks=plug_ins.checks,
+        scavenging=options.scavenging,
     )
 
 

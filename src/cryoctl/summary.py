@@ -198,6 +198,16 @@ class Summary(BaseModel):
         default_factory=list, description="In order, each armed by itself."
     )
     cartridge_changes: int = Field(0, description="New cartridges put in during the session.")
+    vented_g_per_h: float = Field(
+        0.0, description="Most gas out of the exhaust within any hour of the session (SR-21)."
+    )
+    scavenging: bool = Field(
+        default=False, description="The room's gas is drawn off, by the operator's word."
+    )
+    tick_late_ms_p999: float = Field(
+        0.0, description="How late 99.9 % of all control ticks were at most (SR-35)."
+    )
+    tick_late_ms_max: float = Field(0.0, description="How late the latest control tick was.")
     cycles: list[CycleSummary]
     trips: list[TripSummary]
     alarms: list[str]

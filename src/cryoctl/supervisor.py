@@ -114,8 +114,7 @@ class Supervisor:
             await self._send(loop.time())
         except BaseException:
             # Whatever went wrong here, the probe hears STOP first; its lease is the second line.
-            self.controller.crash(loop.time())
-            await self._send(loop.time())
+            await self._carry(self.controller.crash(loop.time()), loop.time())
             raise
         finally:
             await self._link.close()
@@ -186,8 +185,11 @@ class Supervisor:
     async def _send(self, now_s: float) -> None:
         if self._gone:
             return  # What is made now would be old when the link is back.
+        await self._carry(self.controller.outgoing(now_s), now_s)
+
+    async def _carry(self, bodies: list[bytes], now_s: float) -> None:
         try:
-            for body in self.controller.outgoing(now_s):
+            for body in bodies:
                 await self._link.send(body)
         except LinkError as error:
             self._on_link_gone(error, now_s)

@@ -126,7 +126,7 @@ def test_the_gas_must_be_enough_for_the_treatment_and_a_fifth_more(
 
 @pytest.mark.requirement("SR-36")
 @pytest.mark.parametrize(
-    ("battery_v", "expected"), [(3.3, []), (3.299, ["SR-36"]), (None, []), (0.0, ["SR-36"])]
+    ("battery_v", "expected"), [(3.3, ["SR-22"]), (3.299, ["SR-36"]), (None, []), (0.0, ["SR-36"])]
 )
 def test_a_battery_below_its_limit_blocks(battery_v: float | None, expected: list[str]) -> None:
     assert ids(with_sample(battery_v=battery_v)) == expected
@@ -209,3 +209,21 @@ def test_each_profile_lets_its_own_default_treatment_begin_on_a_new_cartridge() 
         )
 
         assert arm_blockers(view) == []
+
+
+@pytest.mark.requirement("SR-22")
+@pytest.mark.parametrize(
+    ("battery_v", "blocked"), [(3.50, True), (3.55, True), (3.56, False), (4.10, False)]
+)
+def test_the_battery_must_last_for_the_whole_treatment(battery_v: float, blocked: bool) -> None:
+    # Three cycles of 85 s at 2.1 W and 400 s at 0.3 W, and 20 % more: about 1.1 kJ.
+    view = replace(with_sample(battery_v=battery_v), treatment=default_treatment("n2o-20g"))
+
+    assert ids(view) == (["SR-22"] if blocked else [])
+
+
+@pytest.mark.requirement("SR-22")
+def test_a_probe_on_the_mains_needs_no_charge() -> None:
+    mains = n2o_profile().model_copy(update={"battery": None})
+
+    assert ids(replace(with_sample(battery_v=3.4), profile=mains)) == []

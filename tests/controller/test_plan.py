@@ -146,6 +146,7 @@ trip margin  21.8 C above -85 + 2 + 0.2 s x 6 C/s = -81.8 C (SR-06)
 one freeze   85.0 s of 180.0 s at most (SR-09)
 gas          3.1 g a cycle, 3.1 g in all
              3.7 g with reserve, 3.2 g are usable (SR-22)
+             3.1 g within an hour, scavenging on above 16 g (SR-21)
 
 Would not be armed:
   SR-22: 3.2 g usable, needs 3.7 g

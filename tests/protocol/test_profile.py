@@ -58,6 +58,7 @@ def test_a_profile_holds_exactly_what_its_file_says(name: str) -> None:
         "probe": probe,
         "limits": file["limits"],
         "cooling": file.get("cooling"),
+        "battery": file.get("battery"),
     }
 
 
@@ -99,13 +100,13 @@ def test_a_name_never_leads_out_of_the_folder(name: str) -> None:
 
 def test_the_plant_is_handed_over_as_written_and_is_no_part_of_the_profile() -> None:
     assert plant_table("n2o-20g") == raw("n2o-20g").get("plant", {})
-    assert set(Profile.model_fields) == {"probe", "limits", "cooling"}
+    assert set(Profile.model_fields) == {"probe", "limits", "cooling", "battery"}
 
 
 def test_how_gas_cools_is_no_part_of_what_probe_and_controller_must_agree_on() -> None:
     profile = load_profile("n2o-20g")
 
-    unknown = profile.model_copy(update={"cooling": None})
+    unknown = profile.model_copy(update={"cooling": None, "battery": None})
 
     assert Profile(probe=unknown.probe, limits=unknown.limits).hash32 == profile.hash32
 
@@ -170,7 +171,9 @@ def profile_text(*, research: bool, **changes: float) -> str:
     probe = [f"{key} = {value!r}".replace("'", '"') for key, value in file["probe"].items()]
     flag = ["research = true"] if research else []
     cooling = [f"{key} = {value}" for key, value in file["cooling"].items()]
-    return "\n".join(["[probe]", *probe, *flag, "[limits]", *rows, "[cooling]", *cooling])
+    battery = [f"{key} = {value}" for key, value in file["battery"].items()]
+    tables = ["[limits]", *rows, "[cooling]", *cooling, "[battery]", *battery]
+    return "\n".join(["[probe]", *probe, *flag, *tables])
 
 
 @pytest.mark.requirement("SR-09")

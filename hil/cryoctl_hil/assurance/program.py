@@ -105,6 +105,25 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "mutated trails judged wrong",
         ),
     ),
+    Program(
+        "broken",
+        "each layer of interlocks alone against its bounds; then each interlock broken in turn",
+        "cryoctl_hil.assurance.broken:run",
+        (
+            "bounds kept by the host alone",
+            "bounds kept by the device alone",
+            "broken interlocks that a claim shows",
+        ),
+    ),
+    Program(
+        "awaits",
+        "an exception at every await of the asyncio shell and in everything it calls back",
+        "cryoctl_hil.assurance.awaits:run",
+        (
+            "exceptions in awaits that leave the probe off in time",
+            "exceptions in callbacks that leave the probe off in time",
+        ),
+    ),
 )
 
 
