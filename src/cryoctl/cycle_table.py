@@ -119,6 +119,7 @@ MODES: Final[dict[Phase, HostMode]] = {
 # Which operations may leave the controller in each phase; STOP may always.
 ALLOWED_OPS: Final[dict[Phase, frozenset[Op]]] = {
     **dict.fromkeys(Phase, frozenset[Op]()),
+    Phase.IDLE:      frozenset({Op.CLEAR}),
     Phase.SELF_TEST: frozenset({Op.SELF_TEST}),
     Phase.LEAK_TEST: frozenset({Op.LEAK_TEST}),
     Phase.READY:     frozenset({Op.ARM, Op.END}),

@@ -11,6 +11,7 @@ from cryoctl.alarm_board import CAUSE_GONE_S
 from cryoctl.cycle_table import ENDED, Phase, Trigger
 from cryoctl.interlocks import TripNotice
 from cryoctl.permits import Refusal
+from cryoctl.safing import SAFE_STATES
 from cryoctl.stimulation import Stimulation, Stimulus, out_of_range
 from cryoctl_protocol.codes import DeviceState, Op, Result, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
@@ -82,7 +83,7 @@ def _move(c: Controller, trigger: Trigger, now_s: float) -> Refusal | None:
 
 
 def _begin(c: Controller, now_s: float) -> Refusal | None:
-    refusal = _other_profile(c) or c.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
+    refusal = _other_profile(c) or _held_trip(c) or c.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
     refusal = refusal or _move(c, Trigger.BEGIN, now_s)
     if refusal is None:
         c.begin_placement(now_s)
@@ -100,6 +101,15 @@ def _other_profile(c: Controller) -> Refusal | None:
         f"treatment's {c.profile.probe.id} ({c.profile.hash32:08x}): use the treatment "
         "of this probe, or the same version on both sides (SR-28)"
     )
+
+
+def _held_trip(c: Controller) -> Refusal | None:
+    """Return that the probe holds a trip from before this controller came, or None."""
+    sample = c.fresh_sample
+    if sample is None or sample.state not in SAFE_STATES:
+        return None
+    cause = Trip(sample.trip).name if sample.trip else Trip.OPERATOR_STOP.name
+    return Refusal(f"the probe holds a trip ({cause}): reset it first (SR-27)")
 
 
 def _arm(c: Controller, now_s: float) -> Refusal | None:
@@ -161,6 +171,8 @@ def _stimulate(c: Controller, stimulus: Stimulus, now_s: float) -> Refusal | Non
 
 
 def _reset(c: Controller, now_s: float) -> Refusal | None:
+    if c.phase is Phase.IDLE and _held_trip(c) is not None:
+        return _ask(c, Phase.IDLE, Op.CLEAR, now_s)  # It knows when its cause has gone.
     if c.phase not in ENDED:
         return Refusal(f"nothing to reset in {c.phase}")
     if c.phase is Phase.FAULT:

@@ -31,9 +31,9 @@ from cryoctl.recording import load_recording
 from cryoctl_hil import cable
 from cryoctl_hil.bench_load import usage
 from cryoctl_hil.bench_probe import program
+from cryoctl_hil.wire_logs import commands_sent_after, telemetry_in
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.messages import Telemetry
-from tests.support.wire_logs import commands_sent_after, telemetry_in
 
 pytestmark = [pytest.mark.assure, pytest.mark.real_time, pytest.mark.timeout(3600)]
 

@@ -21,7 +21,7 @@ from cryoctl.cli import invoke
 from cryoctl.recording import load_recording
 from cryoctl_hil import cable
 from cryoctl_hil.bench_probe import program
-from tests.support.wire_logs import commands_sent_after
+from cryoctl_hil.wire_logs import commands_sent_after
 
 # One worker tells the stories once; the first test waits for real seconds.
 pytestmark = [

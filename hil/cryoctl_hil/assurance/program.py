@@ -124,7 +124,54 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "exceptions in callbacks that leave the probe off in time",
         ),
     ),
-)
+    Program(
+        "frames", "ten million mutated frames, both ways, and the codec against its declaration",
+        "cryoctl_hil.assurance.frames:run",
+        (
+            "mutated frames",
+            "mutated frames: exceptions",
+            "mutated frames: accepted but not byte-identical",
+            "mutated frames: changes of state",
+            "mutated frames: CRC fits by chance",
+            "codec against declaration: payloads",
+            "codec against declaration: differences",
+        ),
+    ),
+    Program(
+        "stateful", "any act in any order, by Hypothesis", "cryoctl_hil.assurance.stateful:run",
+        ("stateful examples", "stateful: violations and exceptions"),
+    ),
+    Program(
+        "simulate", "300 virtual hours of seeded faults, weather, kills and clock jumps",
+        "cryoctl_hil.assurance.simulate:run",
+        ("virtual hours of seeded faults", "seeded worlds: violations and exceptions"),
+    ),
+    Program(
+        "seeds", "100 seeds twice: identical event logs",
+        "cryoctl_hil.assurance.simulate:run_seeds",
+        (
+            "the same seeds twice: different event logs",
+            "the same seeds in Python 3.11 and 3.13: different logs",
+        ),
+    ),
+    Program(
+        "falsetrips", "300 virtual hours of healthy treatments, which may not trip",
+        "cryoctl_hil.assurance.falsetrips:run", ("nominal virtual hours", "false trips"),
+    ),
+    Program(
+        "kills", "kill -9 and SIGSTOP of controller and probe in a freeze, over a pseudo-terminal",
+        "cryoctl_hil.assurance.kills:run",
+        (
+            "controller killed: valve open for at most",
+            "controller stopped: valve open for at most",
+            "recordings unreadable after a kill",
+            "telemetry lost by a kill, at most",
+            "audit trails not judged NOT CLOSED",
+            "recorded events that a trail lacks",
+            "probe killed or stopped: runs that did not end with a trip",
+        ),
+    ),
+)  # fmt: skip
 
 
 def write_outcome(

@@ -1,0 +1,278 @@
+"""``cryoctl assure kills``: controllers and probes that are killed or stopped in a freeze.
+
+Each trial is two processes and a pseudo-terminal in real time: ``cryoctl sim`` and ``cryoctl run``.
+What counts is the wire: the log of what the probe sent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+from cryoctl.audit_folder import check
+from cryoctl.clock import monotonic_s
+from cryoctl.recording import load_recording, recover_recording
+from cryoctl_hil.assurance.program import Measure, Outcome, Say
+from cryoctl_hil.bench_probe import program
+from cryoctl_hil.draws import Draws
+from cryoctl_hil.wire_logs import telemetry_in
+
+assert sys.platform != "win32"  # It has neither pseudo-terminals nor these signals.
+
+KILLS: Final = 100
+AT_ONCE: Final = 4
+"""They wait more than they work."""
+SEED: Final = 20_261_121
+MOMENT_S: Final = (0.2, 15.0)
+"""From the beginning of the first freeze."""
+SAFE_MS: Final = 500.0  # SR-01
+LOST_MS: Final = 100.0  # SR-34
+PROBE_PERIOD_MS: Final = 20
+EXIT_TRIP: Final = 3
+NOT_CLOSED: Final = "NOT CLOSED"
+_AFTERWARDS_S: Final = 1.0
+_HANGS_S: Final = 60.0
+"""A probe that was not heard for 5 s is given up; papers take a moment more."""
+_TREATMENT: Final = """\
+schema = 1
+name = "Killed"
+profile = "n2o-20g"
+
+[cycles]
+count = 1
+setpoint_c = -40.0
+hold_s = 20.0
+
+[prewarm]
+duration_s = 0.0
+"""
+
+
+T = TypeVar("T")
+
+
+class Blow(Enum):
+    """What befalls a process."""
+
+    KILLED = signal.SIGKILL
+    STOPPED = signal.SIGSTOP
+
+
+class Struck(NamedTuple):
+    """What one trial came to; times by the probe's clock, in ms.
+
+    Attributes:
+        struck_ms: The newest telemetry on the line when the signal was sent.
+        open_ms: The last telemetry that shows the valve open.
+        recorded_ms: The last telemetry in the recovered recording; None if it cannot be read.
+        ended_shut: The valve was shut at the end.
+        trail: What the audit trail was judged to be.
+        unaudited: Events of the recording that the trail lacks.
+    """
+
+    blow: Blow
+    struck_ms: int
+    open_ms: int
+    recorded_ms: int | None
+    ended_shut: bool
+    trail: str
+    unaudited: int
+
+    @property
+    def late_ms(self) -> int:
+        """How long the valve was open after the blow, at the most."""
+        return self.open_ms - self.struck_ms + PROBE_PERIOD_MS
+
+    @property
+    def lost_ms(self) -> int:
+        """How much telemetry from before the blow is not in the recording."""
+        return 0 if self.recorded_ms is None else self.struck_ms - self.recorded_ms
+
+
+def strike(folder: Path, blow: Blow, wait_s: float) -> Struck:
+    """Start a freeze over a pseudo-terminal, strike the controller after ``wait_s``, look."""
+    (folder / "treatment.toml").write_text(_TREATMENT)
+    with program("cryoctl", "sim", "--pty", "--log", "log", folder=str(folder)) as (probe, told):
+        address = next(line.split()[1] for line in told if line.startswith("at "))
+        with program(
+            "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device", address,
+            "--out", "run", folder=str(folder),
+        ) as (run, said):  # fmt: skip
+            for line in said:
+                if "COOLING" in line:
+                    break
+            # The line stays open, so that the probe goes on telling.
+            port = os.open(
+                address.removeprefix("serial:"), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
+            )
+            _wait(wait_s)
+            struck_s = monotonic_s()
+            run.send_signal(blow.value)
+            _wait(_AFTERWARDS_S)
+            probe.send_signal(signal.SIGINT)
+            probe.communicate()
+            os.close(port)
+    return _judge(folder, blow, struck_s)
+
+
+class Bereft(NamedTuple):
+    """What became of a controller whose probe was struck.
+
+    Attributes:
+        exit_code: Of ``cryoctl run``; None if it did not end.
+        is_whole: Its recording is complete.
+    """
+
+    blow: Blow
+    exit_code: int | None
+    is_whole: bool
+
+    @property
+    def fault(self) -> str:
+        """What is not as required; empty if nothing is."""
+        if self.exit_code != EXIT_TRIP:
+            return f"the controller ended with {self.exit_code}, not {EXIT_TRIP}"
+        return "" if self.is_whole else "the recording is not whole"
+
+
+def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft:
+    """Strike the probe's process ``wait_s`` into a freeze, and wait for the controller's end."""
+    (folder / "treatment.toml").write_text(_TREATMENT)
+    with program("cryoctl", "sim", "--pty", folder=str(folder)) as (probe, told):
+        address = next(line.split()[1] for line in told if line.startswith("at "))
+        with program(
+            "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device", address,
+            "--out", "run", folder=str(folder),
+        ) as (run, said):  # fmt: skip
+            for line in said:
+                if "COOLING" in line:
+                    break
+            _wait(wait_s)
+            probe.send_signal(blow.value)
+            try:
+                run.communicate(timeout=_HANGS_S)
+            except subprocess.TimeoutExpired:
+                return Bereft(blow, None, is_whole=False)
+            exit_code = run.returncode
+    recorded = load_recording(folder / "run" / "run.mcap")
+    return Bereft(blow, exit_code, recorded.complete and not recorded.dropped)
+
+
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: TID251 (the trial is two other processes in real time)
+
+
+def _judge(folder: Path, blow: Blow, struck_s: float) -> Struck:
+    told = telemetry_in(folder / "log")
+    recovered = folder / "recovered.mcap"
+    trail = check(folder / "run").judgement
+    audited = {record["at_s"] for record in trail.records}
+    recorded_ms, events = None, []
+    try:
+        with (folder / "run" / "run.mcap").open("rb") as left, recovered.open("wb") as saved:
+            recover_recording(left, "run.mcap", saved)
+        loaded = load_recording(recovered)
+        recorded_ms, events = int(loaded.telemetry["device_ms"][-1]), loaded.events
+    except (OSError, ValueError, IndexError):
+        pass  # Counted as unreadable.
+    return Struck(
+        blow,
+        struck_ms=max(sample.device_ms for at_s, sample in told if at_s <= struck_s),
+        open_ms=max(
+            (sample.device_ms for _, sample in told if sample.valve_permille > 0), default=0
+        ),
+        recorded_ms=recorded_ms,
+        ended_shut=told[-1][1].valve_permille == 0,
+        trail=trail.verdict.value,
+        unaudited=sum(event["at_s"] not in audited for event in events),
+    )
+
+
+def run(scale: float, say: Say) -> Outcome:
+    """Kill ``scale`` times 100 controllers and 100 probes, and stop as many of each."""
+    count = max(1, round(KILLS * scale))
+    with tempfile.TemporaryDirectory(prefix="cryoctl-kills-") as folder:
+        struck = strike_many(strike, Path(folder), count, say)
+        bereft = strike_many(strike_probe, Path(folder), count, say)
+    failures = [
+        f"controller {one.blow.name.lower()}: {fault}" for one in struck for fault in _faults(one)
+    ]
+    failures += [f"probe {one.blow.name.lower()}: {one.fault}" for one in bereft if one.fault]
+    return Outcome([*_measures(struck), _left_alone(bereft)], {"trials": 4 * count}, failures)
+
+
+def _measures(struck: list[Struck]) -> list[Measure]:
+    measures = []
+    for blow in Blow:
+        late_ms = [one.late_ms for one in struck if one.blow is blow]
+        name, longest_ms = f"controller {blow.name.lower()}: valve open for at most", max(late_ms)
+        measures.append(
+            Measure(name, "<= 500 ms", f"{longest_ms} ms ({len(late_ms)} times)",
+                    longest_ms <= SAFE_MS, ("SR-01",), float(longest_ms), SAFE_MS, "ms")
+        )  # fmt: skip
+    killed = [one for one in struck if one.blow is Blow.KILLED]
+    unreadable = sum(one.recorded_ms is None for one in killed)
+    lost_ms = max(one.lost_ms for one in killed)
+    misjudged = sum(one.trail != NOT_CLOSED for one in struck)
+    unaudited = sum(one.unaudited for one in struck)
+    return [
+        *measures,
+        Measure("recordings unreadable after a kill", "0", f"{unreadable} of {len(killed)}",
+                unreadable == 0, ("SR-34",), float(unreadable), 0.0),
+        Measure("telemetry lost by a kill, at most", "<= 100 ms", f"{lost_ms} ms",
+                lost_ms <= LOST_MS, ("SR-34",), float(lost_ms), LOST_MS, "ms"),
+        Measure("audit trails not judged NOT CLOSED", "0", f"{misjudged} of {len(struck)}",
+                misjudged == 0, ("SR-34",), float(misjudged), 0.0),
+        Measure("recorded events that a trail lacks", "0", str(unaudited),
+                unaudited == 0, ("SR-34",), float(unaudited), 0.0),
+    ]  # fmt: skip
+
+
+def _left_alone(bereft: list[Bereft]) -> Measure:
+    wrong = sum(bool(one.fault) for one in bereft)
+    name, found = "probe killed or stopped: runs that did not end with a trip", f"{wrong} of"
+    return Measure(name, "0", f"{found} {len(bereft)}", wrong == 0, ("SR-03",), float(wrong), 0.0)
+
+
+def strike_many(
+    strike_one: Callable[[Path, Blow, float], T], folder: Path, count: int, say: Say
+) -> list[T]:
+    """Strike ``count`` times in each way, some side by side, at moments drawn at random."""
+    draws = Draws(SEED)
+    folders, blows, moments_s = [], [], []
+    for number in range(count):
+        for blow in Blow:
+            here = folder / f"{strike_one.__name__}-{blow.name.lower()}-{number}"
+            here.mkdir()
+            folders.append(here)
+            blows.append(blow)
+            moments_s.append(draws.between(*MOMENT_S))
+    struck = []
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for number, one in enumerate(pool.map(strike_one, folders, blows, moments_s), 1):
+            struck.append(one)
+            if number % (2 * AT_ONCE) == 0:
+                say(f"{number} of {len(folders)} struck")
+    return struck
+
+
+def _faults(struck: Struck) -> list[str]:
+    """Return what is not as required of one trial."""
+    found = {
+        f"the valve was open for {struck.late_ms} ms": struck.late_ms > SAFE_MS,
+        "the valve was open at the end": not struck.ended_shut,
+        "the recording cannot be read": struck.recorded_ms is None,
+        f"{struck.lost_ms} ms of telemetry were lost": struck.lost_ms > LOST_MS,
+        f"the audit trail was judged {struck.trail}": struck.trail != NOT_CLOSED,
+        f"the trail lacks {struck.unaudited} events": struck.unaudited > 0,
+    }
+    return [fault for fault, is_so in found.items() if is_so]
