@@ -77,9 +77,12 @@ class Safing:
     @property
     def cause(self) -> Trip | None:
         """The first cause that is more than an operator's STOP; else STOP, or None."""
-        causes = [record.notice.trip for record in self.trips]
-        serious = [trip for trip in causes if trip is not Trip.OPERATOR_STOP]
-        return (serious or causes or [None])[0]
+        if not self.trips:
+            return None
+        for record in self.trips:
+            if record.notice.trip is not Trip.OPERATOR_STOP:
+                return record.notice.trip
+        return Trip.OPERATOR_STOP
 
     def begin(self, notice: TripNotice, layer: str, phase: Phase, now_s: float) -> None:
         """Take note of a first cause: what tripped before has been reset."""

@@ -171,6 +171,32 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "probe killed or stopped: runs that did not end with a trip",
         ),
     ),
+    Program(
+        "reach",
+        "search of every state that the probe's firmware can come to",
+        "cryoctl_hil.assurance.reach:run",
+        (
+            "reachable states of the device",
+            "violations in the device",
+            "dead ends in the device",
+        ),
+    ),
+    Program(
+        "coverage",
+        "branches and MC/DC pairs of the safety core",
+        "cryoctl_hil.assurance.decisions:run",
+        ("branches of the safety core taken", "conditions with an MC/DC pair"),
+    ),
+    Program(
+        "mutants",
+        "small faults in the safety core, and who notices",
+        "cryoctl_hil.assurance.mutants:run",
+        (
+            "mutants of the safety core",
+            "mutants that live, not argued",
+            "mutants that live, argued one by one",
+        ),
+    ),
 )  # fmt: skip
 
 
