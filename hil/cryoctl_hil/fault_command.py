@@ -15,7 +15,7 @@ from cryoctl_hil.host_faults import ALL_FAULTS
 @click.argument("fault_id", required=False, metavar="[ID]")
 @click.option("--json", "wants_json", is_flag=True, help="Print a list of objects, or one.")
 def faults(*, fault_id: str | None, wants_json: bool) -> None:
-    """List the fault catalogue, or all that is known of the one called ID.
+    """List the fault catalogue, or tell all of ID.
 
     Those that are not marked as planned are for --fault ID@WHEN of run and sim.
     """

@@ -91,7 +91,11 @@ class FaultPort(Protocol):
         ...
 
     def clear(self, fault_id: str) -> int:
-        """End every fault of this id, present or waiting; return how many those were."""
+        """End every fault of this id, present or waiting; return how many those were.
+
+        Raises:
+            ValueError: No fault has this id.
+        """
         ...
 
     def history(self) -> list[FaultNote]:

@@ -9,7 +9,7 @@ from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.peer import FaultNote
 from cryoctl_simulator.fault_intruders import Intruder
 from cryoctl_simulator.fault_row import Present
-from cryoctl_simulator.faults import Injection, parse_fault
+from cryoctl_simulator.faults import Injection, find_fault, parse_fault
 from cryoctl_simulator.firmware_config import TICK_MS
 from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.firmware_state import Outputs
@@ -71,7 +71,12 @@ class FaultSchedule:
         self.is_busy = True
 
     def clear(self, fault_id: str, tick: int, plant: Plant) -> int:
-        """End every fault of this id that waits or is present; return how many those were."""
+        """End every fault of this id that waits or is present; return how many those were.
+
+        Raises:
+            ValueError: No fault has this id.
+        """
+        find_fault(fault_id)
         over = [item for item in self._items if item.injection.fault.fault_id == fault_id]
         self._end(over, tick, plant)
         return len(over)

@@ -115,7 +115,10 @@ def parse_fault(text: str) -> Injection:
     if parts is None:
         raise ValueError(f"fault '{text}': expected {GRAMMAR}")
     fault_id, numbers, when, duration = parts.groups()
-    fault = _find(text, fault_id)
+    try:
+        fault = find_fault(fault_id)
+    except ValueError as error:
+        raise ValueError(f"fault '{text}': {error}") from None
     values = _values(text, fault, numbers)
     duration_ticks = None if duration is None else _duration(text, duration)
     if match := _TIME.fullmatch(when):
@@ -129,20 +132,22 @@ def parse_fault(text: str) -> Injection:
     raise ValueError(f"fault '{text}': '{when}' is no moment; expected {GRAMMAR}")
 
 
-def _find(text: str, fault_id: str) -> Fault:
+def find_fault(fault_id: str) -> Fault:
+    """Return a fault that can be injected; raises ValueError for another id."""
     fault = CATALOGUE.get(fault_id)
     if fault is not None:
         return fault
     planned = PLANNED.get(fault_id)
     if planned is not None:
-        raise ValueError(f"fault '{text}': '{fault_id}' cannot be injected: {planned.planned}")
-    raise ValueError(f"fault '{text}': unknown fault '{fault_id}'{_nearest(fault_id, CATALOGUE)}")
+        raise ValueError(f"'{fault_id}' cannot be injected: {planned.planned}")
+    raise ValueError(f"unknown fault '{fault_id}'{_nearest(fault_id, CATALOGUE)}")
 
 
 def _values(text: str, fault: Fault, numbers: str | None) -> dict[str, float]:
     """Return every parameter of a fault: those given, within their ranges, and the defaults."""
     values = {parameter.name: parameter.default for parameter in fault.parameters}
     known = {parameter.name: parameter for parameter in fault.parameters}
+    given: set[str] = set()
     for part in [] if numbers is None else numbers.split(","):
         match = _VALUE.fullmatch(part)
         if match is None:
@@ -151,6 +156,9 @@ def _values(text: str, fault: Fault, numbers: str | None) -> dict[str, float]:
         if parameter is None:
             told = _nearest(match[1], known) if known else "; it has none"
             raise ValueError(f"fault '{text}': {fault.fault_id} has no '{match[1]}'{told}")
+        if match[1] in given:
+            raise ValueError(f"fault '{text}': {match[1]} is given twice")
+        given.add(match[1])
         value = float(match[2])
         if not parameter.low <= value <= parameter.high:
             raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from cryoctl.safing import shows_safe_state
+from cryoctl.vented_gas import VENTED_G_PER_H_MAX
 
 if TYPE_CHECKING:
     from cryoctl.core import Controller
@@ -36,8 +37,13 @@ def _has_gas(c: Controller, now_s: float) -> bool:
     return not c.measures.gas_is_low(now_s)
 
 
+def _room_is_aired(c: Controller, _now_s: float) -> bool:
+    return c.measures.vented.g_per_h <= VENTED_G_PER_H_MAX
+
+
 _GONE: Final[dict[str, Callable[[Controller, float], bool]]] = {
     "SAFE_NOT_CONFIRMED": _is_safe,
     "NOT_RELEASED": _is_free,
     "GAS_LOW": _has_gas,
+    "GAS_IN_ROOM": _room_is_aired,
 }

@@ -67,10 +67,16 @@ def on_ack(c: Controller, ack: Ack, now_s: float) -> None:
         c.fire(Trigger.ARM, now_s)
     elif op is Op.START and c.phase is Phase.ARMED:
         phases.begin_prewarm(c, now_s)
-    elif op is Op.CLEAR and c.phase is Phase.FAULT:
-        c.reset(now_s)
+    elif op is Op.CLEAR:
+        _on_cleared(c, now_s)
     elif op is Op.END and c.phase is Phase.RELEASE:
         c.fire(Trigger.FINISH, now_s)
+
+
+def _on_cleared(c: Controller, now_s: float) -> None:
+    c.desk.sample = None  # It shows the trip that the probe has just cleared.
+    if c.phase is Phase.FAULT:
+        c.reset(now_s)
 
 
 def on_done(c: Controller, done: Done, now_s: float) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import platform
+import sys
 from collections.abc import Mapping
 from hashlib import sha256
 from importlib.metadata import distributions
@@ -182,10 +184,14 @@ def open_trail(
 
 
 def user_name() -> str:
-    """Return who runs the program, by the operating system."""
+    """Return who runs the program, by the operating system and not by what a variable says."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # A container whose user has no name.
+        if sys.platform == "win32":  # It has nothing but the variable.
+            return getpass.getuser()
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError, OSError):  # A container whose user has no name.
         return "unknown"
 
 

@@ -69,7 +69,7 @@ requirements_option = click.option(
     "added",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Requirements of your own, in TOML; may be tighter than ours, not looser.",
+    help="Requirements of your own, in TOML; looser than ours only by a named deviation.",
 )
 
 

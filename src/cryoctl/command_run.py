@@ -169,7 +169,7 @@ def _console_operator(opened: Opened) -> Operator:
             "a real device is armed and started by hand: run this in a terminal, or say "
             "--arm-and-start"
         )
-    return ConsoleOperator(_tell, TypedLines(sys.stdin))
+    return ConsoleOperator(tell, TypedLines(sys.stdin))
 
 
 def _session_operator(options: RunOptions, opened: Opened, *, arm_and_start: bool) -> Operator:
@@ -180,14 +180,16 @@ def _session_operator(options: RunOptions, opened: Opened, *, arm_and_start: boo
     if not sys.stdin.isatty():
         raise click.UsageError("a real device is put in place by hand: run this in a terminal")
     lines = TypedLines(sys.stdin)
-    helper = ConsoleHelper(_tell, lines, [placement.name for placement in placements])
+    helper = ConsoleHelper(tell, lines, [placement.name for placement in placements])
     if arm_and_start:
         return SessionOperator(AutomaticOperator, helper)
-    return SessionOperator(partial(ConsoleOperator, _tell, lines), helper)
+    return SessionOperator(partial(ConsoleOperator, tell, lines), helper)
 
 
-def _tell(text: str) -> None:
-    click.echo(text, err=True)
+def tell(text: str) -> None:
+    """Say something to the operator, above the live picture if there is one."""
+    # click would write past the picture, which then covers the line.
+    sys.stderr.write(f"{text}\n")
 
 
 def _carry_out(

@@ -9,7 +9,7 @@ from typing import IO, Final, Protocol
 
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
-from cryoctl.operator_requests import Request
+from cryoctl.operator_requests import Request, held_trip
 from cryoctl.stimulation import STIMULUS_OFF, STIMULUS_S, Stimulation, Stimulus
 
 _PLACING: Final = "Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
@@ -67,7 +67,7 @@ class ConsoleOperator:
             return
         match controller.phase:
             case Phase.IDLE:
-                self._begin(controller, now_s)
+                self._begin(controller, typed, now_s)
             case Phase.READY:
                 self._arm(controller, typed, now_s)
             case Phase.PLACEMENT:
@@ -80,10 +80,22 @@ class ConsoleOperator:
             case phase:
                 self._told = None if self._told and self._told[0] is not phase else self._told
 
-    def _begin(self, controller: Controller, now_s: float) -> None:
+    def _begin(self, controller: Controller, typed: str, now_s: float) -> None:
+        held = held_trip(controller)
+        if held is not None:
+            self._reset(controller, held.reason, typed, now_s)
+            return
         refusal = controller.request(Request.BEGIN, now_s)
         if refusal is not None:
             controller.give_up(f"begin refused: {refusal.reason}", now_s)
+
+    def _reset(self, controller: Controller, why: str, typed: str, now_s: float) -> None:
+        if not controller.desk.idle:
+            return
+        self._tell(Phase.IDLE, f"{why}. Type reset and Enter for that")
+        if typed == "reset":
+            _ask(self._say, controller, Request.RESET, now_s)
+            self._told = None  # Told again if the probe does not do it.
 
     def _arm(self, controller: Controller, typed: str, now_s: float) -> None:
         blockers = controller.arm_blockers(now_s)

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
-from cryoctl.operator_requests import Request
+from cryoctl.operator_requests import Request, held_trip
 from cryoctl.stimulation import Stimulation, Stimulus
 from cryoctl.stop_signals import StopSwitch
 from cryoctl_protocol.codes import TRIP_RULES, Result
@@ -139,7 +139,7 @@ class LiveSession:
 
     def reset(self) -> Future[None]:
         """Leave the end of a treatment or a trip behind; done when another may begin."""
-        return self._ask(Request.RESET, _cleared)
+        return self._ask(Request.RESET, cleared)
 
     def acknowledge(self) -> Future[None]:
         """Quiet the alarms that stand."""
@@ -261,8 +261,11 @@ def _has_stimulated(controller: Controller, stimulation: Stimulation) -> bool:
     return stimulation.is_over
 
 
-def _cleared(controller: Controller) -> bool:
-    if controller.phase is Phase.FAULT and controller.desk.idle:
+def cleared(controller: Controller) -> bool:
+    """Return True once a reset has led to IDLE; raises ProbeError if the probe holds its trip."""
+    if not controller.desk.idle:
+        return False
+    if controller.phase is Phase.FAULT or held_trip(controller) is not None:
         raise ProbeError("the probe did not clear its trip")
     return controller.phase is Phase.IDLE
 

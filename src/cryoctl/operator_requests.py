@@ -83,7 +83,7 @@ def _move(c: Controller, trigger: Trigger, now_s: float) -> Refusal | None:
 
 
 def _begin(c: Controller, now_s: float) -> Refusal | None:
-    refusal = _other_profile(c) or _held_trip(c) or c.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
+    refusal = _other_profile(c) or held_trip(c) or c.desk.gate(Op.SELF_TEST, Phase.SELF_TEST)
     refusal = refusal or _move(c, Trigger.BEGIN, now_s)
     if refusal is None:
         c.begin_placement(now_s)
@@ -103,13 +103,13 @@ def _other_profile(c: Controller) -> Refusal | None:
     )
 
 
-def _held_trip(c: Controller) -> Refusal | None:
+def held_trip(c: Controller) -> Refusal | None:
     """Return that the probe holds a trip from before this controller came, or None."""
     sample = c.fresh_sample
     if sample is None or sample.state not in SAFE_STATES:
         return None
     cause = Trip(sample.trip).name if sample.trip else Trip.OPERATOR_STOP.name
-    return Refusal(f"the probe holds a trip ({cause}): reset it first (SR-27)")
+    return Refusal(f"the probe holds a trip ({cause}): find out why, then reset it (SR-27)")
 
 
 def _arm(c: Controller, now_s: float) -> Refusal | None:
@@ -171,7 +171,7 @@ def _stimulate(c: Controller, stimulus: Stimulus, now_s: float) -> Refusal | Non
 
 
 def _reset(c: Controller, now_s: float) -> Refusal | None:
-    if c.phase is Phase.IDLE and _held_trip(c) is not None:
+    if c.phase is Phase.IDLE and held_trip(c) is not None:
         return _ask(c, Phase.IDLE, Op.CLEAR, now_s)  # It knows when its cause has gone.
     if c.phase not in ENDED:
         return Refusal(f"nothing to reset in {c.phase}")

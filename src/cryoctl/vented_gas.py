@@ -12,7 +12,8 @@ from typing import Final
 VENTED_G_PER_H_MAX: Final = 16.0
 """SR-21: about two treatments of 8 g, 87 ppm each in a room of 50 m3 that nobody airs."""
 _BIN_S: Final = 60.0
-_BINS: Final = 60
+_BINS: Final = 61
+"""An hour, and the minute that has begun: never less than an hour."""
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class VentedGas:
     """Gas of the last hour, by the minute.
 
     Attributes:
-        g_per_h: What went out within the hour before the newest sample.
+        g_per_h: What went out within the hour before the newest sample, or up to a minute more.
         max_g_per_h: The most that it has been.
     """
 

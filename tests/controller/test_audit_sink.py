@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
@@ -153,9 +154,18 @@ def test_the_closing_record_has_the_totals(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_user_without_a_name_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nameless() -> str:
+    def nameless(*_: int) -> str:
         raise KeyError
 
-    monkeypatch.setattr("getpass.getuser", nameless)
+    monkeypatch.setattr("getpass.getuser" if sys.platform == "win32" else "pwd.getpwuid", nameless)
 
     assert audit_sink.user_name() == "unknown"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has nothing but the variable")
+@pytest.mark.requirement("SR-34")
+def test_a_variable_does_not_make_somebody_else_of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+
+    assert audit_sink.user_name() != "somebody-else"

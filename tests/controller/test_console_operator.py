@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
+from cryoctl.command_run import tell
 from cryoctl.console_operator import ConsoleOperator
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
+from cryoctl.progress import live_on
+from cryoctl_protocol.codes import Trip
 from tests.support.bench import Bench
 from tests.support.builders import a_treatment
 
@@ -161,3 +166,45 @@ def test_alarms_are_quieted_by_words_of_their_own_in_every_phase() -> None:
     assert console.said.count("acknowledge refused: no alarm to acknowledge") == 1
     assert paused.pause_left_s > 119.0
     assert (line.alarm.id, line.signal) == ("OPERATOR_STOP", "acknowledged")
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_probe_that_holds_a_trip_of_before_waits_for_the_word_reset() -> None:
+    console = Console()
+    console.bench.device.trip(Trip.SKIN_COLD)
+    console.bench.run_until(lambda: console.phase is Phase.IDLE)
+
+    console.bench.run_for(2.0)
+    assert console.phase is Phase.IDLE
+    why = "the probe holds a trip (SKIN_COLD): find out why, then reset it (SR-27)"
+    assert console.said == [f"{why}. Type reset and Enter for that"]
+    assert console.bench.device.commands == []
+    console.type("reset")
+
+    console.bench.run_until(lambda: console.phase is Phase.READY)
+    assert [op.name for _, op in console.bench.device.commands][:2] == ["CLEAR", "SELF_TEST"]
+    console.bench.run_for(0.1)
+    assert console.said[1:] == [READY]
+
+
+class Terminal(io.StringIO):
+    """Keeps what is drawn on it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.requirement("SR-26")
+def test_what_a_person_is_asked_for_is_not_covered_by_the_live_picture(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+
+    with live_on(terminal) as live:
+        live.update("the picture", refresh=True)
+        tell(READY)
+        drawn = terminal.getvalue()
+
+    assert "ready. Type arm and Enter" in drawn
+    assert drawn.index("ready. Type") < drawn.rindex("the picture")

@@ -17,9 +17,11 @@ def test_gas_counts_for_an_hour_and_then_no_more() -> None:
 
     vented.add(0.0, 3599.0)
     assert vented.g_per_h == pytest.approx(15.0)
-    vented.add(0.0, 3600.0)
+    vented.add(0.0, 3630.0)
+    assert vented.g_per_h == pytest.approx(15.0)
+    vented.add(0.0, 3660.0)
     assert vented.g_per_h == pytest.approx(5.0)
-    vented.add(0.0, 5400.0)
+    vented.add(0.0, 5460.0)
     assert vented.g_per_h == pytest.approx(0.0)
     assert vented.max_g_per_h == pytest.approx(15.0)
 
@@ -39,3 +41,19 @@ def test_more_than_16_g_within_an_hour_is_an_alarm_unless_the_room_is_drawn_off(
 
     assert bench.controller.alarms == alarms
     assert bench.controller.trips == []
+
+
+@pytest.mark.requirement("SR-21")
+def test_the_alarm_goes_with_the_gas_of_an_hour_ago() -> None:
+    bench = automatic_bench(a_treatment(count=1))
+    controller = bench.controller
+    controller.measures.vented.add(16.1, 0.0)
+    bench.run_for(1.0)
+    stood = controller.board.is_present("GAS_IN_ROOM")
+
+    controller.measures.vented.add(0.0, 3660.0)
+    bench.run_for(0.1)
+
+    assert (stood, controller.board.is_present("GAS_IN_ROOM")) == (True, False)
+    changes = [event.data["change"] for event in bench.sink.of_kind("alarm")]
+    assert changes == ["raised", "gone"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from cryoctl.requirement_registry import own_registry
-from cryoctl_hil.assurance.scoreboard import scoreboard_page
+from cryoctl_hil.assurance.program import PROGRAMS
+from cryoctl_hil.assurance.scoreboard import scoreboard, scoreboard_page
 from cryoctl_hil.traceability.matrix import Trace, make_trace, orphans
 from cryoctl_hil.traceability.page import render_page
 from tests.support.tree import ROOT
@@ -35,3 +37,11 @@ def test_the_page_is_the_one_that_make_generated_writes(name: str, make: Callabl
     written = (ROOT / "docs" / "reference" / f"{name}.md").read_text("utf-8")
 
     assert written == make(), f"docs/reference/{name}.md is old: make generated"
+
+
+def test_a_table_of_one_program_has_no_line_of_another(tmp_path: Path) -> None:
+    chosen = [program for program in PROGRAMS if program.name == "awaits"]
+
+    rows = scoreboard(tmp_path, chosen).splitlines()[2:]
+
+    assert [row.split("|")[1].strip() for row in rows] == ["`awaits`", "`awaits`"]

@@ -56,7 +56,8 @@ def test_a_trip_from_before_is_cleared_by_a_reset_and_by_nothing_else() -> None:
 
     begun = world.controller.request(Request.BEGIN, world.now_s)
     assert begun is not None
-    assert begun.reason == "the probe holds a trip (LEASE): reset it first (SR-27)"
+    expected = "the probe holds a trip (LEASE): find out why, then reset it (SR-27)"
+    assert begun.reason == expected
     assert world.controller.request(Request.RESET, world.now_s) is None
     wait(world, 0.5)
 

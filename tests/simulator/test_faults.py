@@ -71,6 +71,7 @@ def test_a_fault_may_be_given_numbers_of_its_own(text: str, values: dict[str, fl
         ("mqtt_late@1s", "'mqtt_late' cannot be injected: there is no link over MQTT yet"),
         ("tc_open(rate=1)@1s", "tc_open has no 'rate'; it has none"),
         ("tc_drift(rate=1)@1s", "tc_drift has no 'rate'; known: rate_c_per_s, max_c"),
+        ("tc_drift(max_c=1,max_c=2)@1s", "max_c is given twice"),
         ("tc_drift(maxc=1)@1s", "tc_drift has no 'maxc'; did you mean 'max_c'?"),
         ("tc_drift(max_c)@1s", "'max_c' is no NAME=NUMBER"),
         ("tc_drift(max_c=nan)@1s", "'max_c=nan' is no NAME=NUMBER"),

@@ -296,6 +296,8 @@ def test_every_byte_sent_is_logged_with_its_time(tcp_end: TcpEndpoint) -> None:
         ('{"inject": "tc_spkie@1s"}', "did you mean 'tc_spike'?"),
         ("nonsense", "not JSON"),
         ('{"clear": "tc_spike"}', {"ok": 0}),
+        ('{"clear": "tc_spkie"}', "unknown fault 'tc_spkie'; did you mean 'tc_spike'?"),
+        ("[" * 4000, "not JSON"),
         ('{"inject": 3}', "expected"),
         ('{"history": true, "more": 1}', "expected"),
         ("[]", "expected"),

@@ -50,10 +50,10 @@ def assure(names: tuple[str, ...], scale: float, out: Path, page: Path | None, l
     if page is not None:
         page.write_text(scoreboard_page(out), encoding="utf-8")
         return EXIT_PASS
-    fine = True
-    for program in _chosen(names):
+    fine, chosen = True, _chosen(names)
+    for program in chosen:
         fine = _run(program, scale, out) and fine
-    click.echo(scoreboard(out))
+    click.echo(scoreboard(out, chosen))
     return EXIT_PASS if fine else EXIT_FAIL
 
 

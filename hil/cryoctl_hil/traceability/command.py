@@ -49,9 +49,10 @@ def trace(
     wants_json: bool,
     page: Path | None,
 ) -> int:
-    """Tie hazards, requirements, code, tests and figures together, in the folder it is called in.
+    """Trace hazards to code, tests and figures.
 
-    In the sources of cryoctl its own requirements are judged; elsewhere those of --requirements.
+    Works on the folder that it is called in: in the sources of cryoctl its own requirements are
+    judged, elsewhere those of --requirements.
     """
     found = make_trace(
         Path(), load_registry(added), tests or _there("tests"), measured or _there("docs/assurance")

@@ -70,14 +70,17 @@ class FaultServer:
         """Return the answer to one line."""
         try:
             request = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return {"error": f"not JSON: {error}"}
+        try:
+            return self._done(request)
+        except ValueError as error:
+            return {"error": str(error)}
+
+    def _done(self, request: Any) -> dict[str, Any]:
         match request:
             case {"inject": str(fault)} if len(request) == 1:
-                try:
-                    self._faults.inject(fault)
-                except ValueError as error:
-                    return {"error": str(error)}
+                self._faults.inject(fault)
                 return {"ok": fault}
             case {"clear": str(fault_id)} if len(request) == 1:
                 return {"ok": self._faults.clear(fault_id)}
