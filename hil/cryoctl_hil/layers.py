@@ -35,6 +35,7 @@ DEVICE_TRIPS: Final[tuple[Trip, ...]] = (
     Trip.OVERPRESSURE,
     Trip.VALVE_STUCK,
     Trip.HEATER,
+    Trip.SKIN_HOT,
     Trip.EXHAUST_BLOCKED,
     Trip.LEASE,
     Trip.INTEGRITY,

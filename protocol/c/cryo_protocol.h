@@ -16,7 +16,7 @@
 /* Versions. */
 #define CRYO_PROTOCOL_MAJOR 1u
 #define CRYO_PROTOCOL_MINOR 0u
-#define CRYO_SCHEMA_HASH 0x08A6845Eu
+#define CRYO_SCHEMA_HASH 0x370BBA17u
 
 /* Frame: COBS(header payload [tag] crc) 0x00. */
 #define CRYO_FRAME_VERSION 1u
@@ -174,6 +174,8 @@ enum cryo_trip {
     CRYO_TRIP_DEVICE_RESTART = 23,
     CRYO_TRIP_SENSOR_OPEN = 24,
     CRYO_TRIP_OUTPUTS_OVERLAP = 25,
+    CRYO_TRIP_SKIN_HOT = 26,
+    CRYO_TRIP_READING_FROZEN = 27,
 };
 
 /* What a device says it has. */
@@ -232,6 +234,8 @@ enum cryo_sensor {
 #define CRYO_TRIP_ACTION_DEVICE_RESTART CRYO_SAFE_ACTION_THAW
 #define CRYO_TRIP_ACTION_SENSOR_OPEN CRYO_SAFE_ACTION_THAW
 #define CRYO_TRIP_ACTION_OUTPUTS_OVERLAP CRYO_SAFE_ACTION_OFF
+#define CRYO_TRIP_ACTION_SKIN_HOT CRYO_SAFE_ACTION_OFF
+#define CRYO_TRIP_ACTION_READING_FROZEN CRYO_SAFE_ACTION_THAW
 
 /* Message ids. */
 enum cryo_message_id {
@@ -359,7 +363,7 @@ CRYO_ASSERT(vitals_shutoff_open, offsetof(struct cryo_vitals, shutoff_open) == C
 #define CRYO_TELEMETRY_STATE_MAX 10
 #define CRYO_TELEMETRY_TRIP_OFFSET 5u
 #define CRYO_TELEMETRY_TRIP_MIN 0
-#define CRYO_TELEMETRY_TRIP_MAX 25
+#define CRYO_TELEMETRY_TRIP_MAX 27
 #define CRYO_TELEMETRY_OPEN_CIRCUIT_OFFSET 6u
 #define CRYO_TELEMETRY_TIP_MDEGC_OFFSET 8u
 #define CRYO_TELEMETRY_TIP_2_MDEGC_OFFSET 12u
@@ -481,7 +485,7 @@ CRYO_ASSERT(telemetry_event_count, offsetof(struct cryo_telemetry, event_count) 
 #define CRYO_EVENT_STATE_MAX 10
 #define CRYO_EVENT_TRIP_OFFSET 8u
 #define CRYO_EVENT_TRIP_MIN 0
-#define CRYO_EVENT_TRIP_MAX 25
+#define CRYO_EVENT_TRIP_MAX 27
 #define CRYO_EVENT_VALUE_OFFSET 9u
 #define CRYO_EVENT_LIMIT_OFFSET 13u
 #pragma pack(push, 1)
@@ -588,7 +592,7 @@ CRYO_ASSERT(lease_valid_until_ms, offsetof(struct cryo_lease, valid_until_ms) ==
 #define CRYO_STOP_ACTION_MAX 1
 #define CRYO_STOP_TRIP_OFFSET 9u
 #define CRYO_STOP_TRIP_MIN 0
-#define CRYO_STOP_TRIP_MAX 25
+#define CRYO_STOP_TRIP_MAX 27
 #pragma pack(push, 1)
 struct cryo_stop {
     uint32_t counter; /* names this stop in its answer */

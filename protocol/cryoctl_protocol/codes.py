@@ -168,6 +168,8 @@ class Trip(IntEnum):
     DEVICE_RESTART = 23
     SENSOR_OPEN = 24
     OUTPUTS_OVERLAP = 25
+    SKIN_HOT = 26
+    READING_FROZEN = 27
 
 
 ENUMERATIONS: Final[tuple[type[IntEnum | IntFlag], ...]] = (
@@ -229,5 +231,7 @@ TRIP_RULES: Final[dict[Trip, TripRule]] = {
     Trip.DEVICE_RESTART:     TripRule("SR-26", _THAW, "the probe restarted"),
     Trip.SENSOR_OPEN:        TripRule("SR-18", _THAW, "pressure or flow cannot be seen"),
     Trip.OUTPUTS_OVERLAP:    TripRule("SR-15", _OFF,  "two of valve, heater, stimulator on"),
+    Trip.SKIN_HOT:           TripRule("SR-42", _OFF,  "skin too hot, or warmed unseen"),
+    Trip.READING_FROZEN:     TripRule("SR-43", _THAW, "a reading stands still while gas flows"),
 }
 # fmt: on

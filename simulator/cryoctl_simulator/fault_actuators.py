@@ -70,8 +70,9 @@ def _heater_dead(actuators: Actuators, _outputs: Outputs, _present: Present) -> 
     actuators.tip_heater = 0.0
 
 
-def _warmer_stuck_on(actuators: Actuators, _outputs: Outputs, _present: Present) -> None:
-    actuators.skin_warmer = 1.0
+def _warmer_stuck_on(actuators: Actuators, outputs: Outputs, _present: Present) -> None:
+    # As with the tip heater.
+    actuators.skin_warmer = 1.0 if outputs.warmer_supply_on else 0.0
 
 
 def _warmer_dead(actuators: Actuators, _outputs: Outputs, _present: Present) -> None:
@@ -199,10 +200,15 @@ ACTUATOR_FAULTS: Final = (
     Fault(
         fault_id="warmer_stuck_on", group=_G, acts_on="skin_warmer",
         text="skin warmer stays on at full power",
-        hazards=("H-08",), requirement="SR-17",
+        hazards=("H-08",), requirement="SR-42",
         observable=_O.SKIN, outputs=_warmer_stuck_on,
         expected=(
-            latent(EVERY, "nothing limits how warm the skin may be"),
+            found(
+                IDLE | TESTS | READY, EITHER, 0, "SKIN_HOT",
+                only="in a prewarming of 30 s or more; else the switch in series is open",
+            ),
+            latent(FREEZE, "the shaft takes the heat away, and the warmer is on anyway"),
+            latent(THAW | LATCHED | STIMULATE, "the switch in series is open"),
         ),
     ),
     Fault(
@@ -222,7 +228,7 @@ ACTUATOR_FAULTS: Final = (
         parameters=(Parameter("current_ma", "mA", 1.0, 0.01, 5.0),),
         observable=_O.STIMULUS, outputs=_stimulator_stuck_on,
         expected=(
-            latent(EVERY, "nothing measures the current"),
+            latent(EVERY, "nothing measures the current: telemetry repeats what was asked for"),
         ),
     ),
     Fault(

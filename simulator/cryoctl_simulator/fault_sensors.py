@@ -233,32 +233,32 @@ SENSOR_FAULTS: Final = (
     Fault(
         fault_id="pressure_frozen", group=_G, acts_on="supply",
         text="supply pressure reading stands still",
-        hazards=("H-10", "H-11"), requirement="SR-18",
+        hazards=("H-10", "H-11"), requirement="SR-43",
         observable=_O.SUPPLY_READING, readings=_still("supply_mbar"),
         expected=(
-            latent(
-                EVERY,
-                "a value that was true is believable for good; in a leak test it hides a leak",
-            ),
+            found(IDLE | TESTS, EITHER, 0, "FAILED", "READING_FROZEN"),
+            found(READY | THAW, CONTROLLER, 0, "READING_FROZEN"),
+            found(FREEZE, CONTROLLER, 2200, "READING_FROZEN"),
+            latent(LATCHED | STIMULATE, _BELIEVABLE),
         ),
     ),
     Fault(
         fault_id="flow_stuck", group=_G, acts_on="exhaust",
         text="exhaust flow reading stands still",
-        hazards=("H-01", "H-12"), requirement="SR-08",
+        hazards=("H-01", "H-12"), requirement="SR-43",
         observable=_O.FLOW_READING, readings=_still("exhaust_flow_ug_s"),
         expected=(
-            found(FREEZE, PROBE, 0, "VALVE_STUCK"),
+            found(IDLE | TESTS | READY, CONTROLLER, 0, "READING_FROZEN"),
+            found(FREEZE, CONTROLLER, 2200, "READING_FROZEN"),
+            found(THAW, EITHER, 0, "READING_FROZEN", "VALVE_STUCK"),
             found(LATCHED, PROBE, 0, "VALVE_STUCK", only="if gas still flowed when it began"),
-            latent(
-                EVERY - FREEZE - LATCHED, "it reads no flow where there is none; it would hide one"
-            ),
+            latent(STIMULATE, "it reads no flow where there is none"),
         ),
     ),
     Fault(
         fault_id="skin_open", group=_G, acts_on="skin",
         text="skin sensor open",
-        hazards=("H-09",), requirement="SR-17",
+        hazards=("H-09", "H-08"), requirement="SR-17",
         observable=_O.OPEN_CIRCUIT, readings=_open(Sensor.SKIN),
         expected=(
             found(IDLE | SELF_TEST, PROBE, 0, "FAILED"),
@@ -272,14 +272,17 @@ SENSOR_FAULTS: Final = (
     Fault(
         fault_id="skin_drift", group=_G, acts_on="skin",
         text="skin reads ever warmer",
-        hazards=("H-09",), requirement="SR-17",
+        hazards=("H-09",), requirement="SR-42",
         parameters=(
             Parameter("rate_c_per_s", "°C/s", 0.5, -50.0, 50.0),
             Parameter("max_c", "°C", 20.0, 0.1, 60.0),
         ),
         observable=_O.SKIN_READING, readings=_drift("skin_mdegc"),
         expected=(
-            latent(EVERY, "warm skin is believable, and no other sensor sees the skin"),
+            found(
+                EVERY, EITHER, 0, "SKIN_HOT",
+                only="once it reads over 43 °C: 20 s of drift at rest; warm skin is believable",
+            ),
         ),
     ),
     Fault(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryoctl_simulator.firmware_config import DeviceLimits
+from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits
 from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX
 from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import FirmwareState
@@ -22,6 +22,8 @@ LEAK_TEST_MS: Final = FILL_MS + _SETTLE_MS + _MEASURE_MS + _MEAN_MS
 DECAY_MBAR_MAX: Final = 1_000  # SR-19: less than 1 bar in 10 s.
 TEST_PRESSURE_MIN_MBAR: Final = 10_000
 """A line without pressure cannot show a leak."""
+STILL_MS_MAX: Final = 2_000
+"""SR-19: a reading that is exactly the same for this long is none: a sensor's last digit moves."""
 
 
 def start_self_test(s: FirmwareState) -> None:
@@ -50,12 +52,21 @@ def start_leak_test(s: FirmwareState) -> None:
     s.test_start_mbar = 0
     s.test_sum_mbar = 0
     s.test_samples = 0
+    s.test_last_mbar = 0
+    s.test_still_ms = 0
 
 
 def watch_leak_test(limits: DeviceLimits, s: FirmwareState, r: Readings, elapsed_ms: int) -> None:
     """Take one set of readings: fill, settle, mean, wait, mean."""
     if r.open_circuit & limits.guard_sensors:
         s.test_failed = True  # What cannot be seen proves nothing.
+    if r.supply_mbar == s.test_last_mbar:
+        s.test_still_ms += TICK_MS
+    else:
+        s.test_still_ms = 0
+    s.test_last_mbar = r.supply_mbar
+    if s.test_still_ms >= STILL_MS_MAX:
+        s.test_failed = True
     begin_ms = FILL_MS + _SETTLE_MS
     if elapsed_ms <= begin_ms:
         return
@@ -77,7 +88,7 @@ def leak_decay_mbar(s: FirmwareState) -> int:
 
 
 def leak_test_is_ok(s: FirmwareState) -> bool:
-    """SR-19: pressurised, no flow, and less than 1 bar lost in 10 s."""
+    """SR-19: pressurised, a live reading, no flow, and less than 1 bar lost in 10 s."""
     if s.test_failed:
         return False
     if s.test_start_mbar < TEST_PRESSURE_MIN_MBAR:

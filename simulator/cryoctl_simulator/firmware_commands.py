@@ -8,6 +8,7 @@ from cryoctl_protocol.codes import Answer, Capability, DeviceState, Op, SafeActi
 from cryoctl_protocol.messages import Command
 from cryoctl_simulator.firmware_config import DeviceLimits
 from cryoctl_simulator.firmware_safety import (
+    STIMULUS_MS_MAX,
     TIP_BAD_SAMPLES_MAX,
     tip_is_too_cold_to_stimulate,
     valve_is_proved_shut,
@@ -17,8 +18,6 @@ from cryoctl_simulator.firmware_state import FirmwareState
 
 PREWARM_MS_MAX: Final = 120_000
 """Longest warming of the skin before a freeze; nothing depends on more."""
-STIMULUS_MS_MAX: Final = 30_000
-"""SR-41: enough to look for a response, and a forgotten one ends soon; assumed."""
 STIMULUS_HZ_MAX: Final = 100
 STIMULUS_PULSE_US_MIN: Final = 50
 STIMULUS_PULSE_US_MAX: Final = 1_000

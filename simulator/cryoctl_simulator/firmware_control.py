@@ -79,8 +79,8 @@ def heater_duty(limits: DeviceLimits, s: FirmwareState) -> int:
         s.heating = False
         return 0
     left_uj = s.heater_budget_uj - s.heater_energy_uj
-    # One tick at full duty: mW x 10 ms = 10 uJ per mW.
-    duty = left_uj * 100 // limits.heater_mw
+    # Full duty: mW x ms = uJ. A tick that comes late has heated for longer; so may the next.
+    duty = left_uj * 1000 // (limits.heater_mw * s.step_ms)
     if duty <= 0:
         s.heating = False
         return 0
@@ -94,14 +94,19 @@ def heater_duty(limits: DeviceLimits, s: FirmwareState) -> int:
     if wanted <= 0:
         return 0
     duty = min(duty, wanted, FULL_PERMILLE)
-    s.heater_energy_uj += duty * limits.heater_mw // 100
-    s.heater_on_ms += TICK_MS
+    s.heater_energy_uj += duty * limits.heater_mw * s.step_ms // 1000
+    s.heater_on_ms += s.step_ms
     return duty
+
+
+def skin_is_seen(limits: DeviceLimits, r: Readings) -> bool:
+    """SR-42: skin that nobody measures is not warmed, and its warmer has no supply."""
+    return not (r.open_circuit | limits.absent_sensors) & _SKIN
 
 
 def warmer_duty(limits: DeviceLimits, r: Readings) -> int:
     """Return the skin warmer's duty; off when the skin sensor is open."""
-    if (r.open_circuit | limits.absent_sensors) & _SKIN:
+    if not skin_is_seen(limits, r):
         return 0
     wanted = (SKIN_TARGET_MDEGC - r.skin_mdegc) * _SKIN_PERMILLE_PER_C // 1000
     return min(max(wanted + _SKIN_HOLD_PERMILLE, 0), limits.warmer_permille_max)

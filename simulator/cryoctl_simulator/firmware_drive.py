@@ -8,7 +8,12 @@ from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator.firmware_checks import FILL_MS
 from cryoctl_simulator.firmware_config import DeviceLimits
-from cryoctl_simulator.firmware_control import heater_duty, valve_duty, warmer_duty
+from cryoctl_simulator.firmware_control import (
+    heater_duty,
+    skin_is_seen,
+    valve_duty,
+    warmer_duty,
+)
 from cryoctl_simulator.firmware_safety import LEAK_MS, VALVE_PROOF_MS
 from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import FirmwareState, Outputs
@@ -37,6 +42,7 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
         out.tip_heater_permille = 0
         out.heater_supply_on = False
         out.skin_warmer_permille = warmer_duty(limits, r)
+        out.warmer_supply_on = skin_is_seen(limits, r)
         out.led = True
         out.beeper = False
         out.stimulus_ua = 0
@@ -47,7 +53,9 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     out.tip_heater_permille = heater_duty(limits, s) if s.heating else 0
     # It stays on to the end of a heated thaw: there a driver that is stuck shows itself.
     out.heater_supply_on = s.heating or (state == _THAW and s.heater_on_ms > 0)
-    out.skin_warmer_permille = warmer_duty(limits, r) if state == _PREWARM else 0
+    is_warming = state == _PREWARM
+    out.skin_warmer_permille = warmer_duty(limits, r) if is_warming else 0
+    out.warmer_supply_on = is_warming and skin_is_seen(limits, r)
     is_pulse = state in _ALARMED and s.tick_count % _ALARM_TICKS < _ALARM_TICKS // 2
     out.led = is_pulse or state in _LIT
     out.beeper = state == _SELF_TEST or (is_pulse and state == _FAULT)
@@ -56,7 +64,7 @@ def drive(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     if is_stimulating:
         out.stimulus_hz = s.stimulus_hz
         out.stimulus_pulse_us = s.stimulus_pulse_us
-    s.driving = is_stimulating or state == _PREWARM or (state == _THAW and s.heating)
+    s.driving = is_stimulating or is_warming or (state == _THAW and s.heating)
 
 
 def all_off(out: Outputs) -> None:
@@ -66,6 +74,7 @@ def all_off(out: Outputs) -> None:
     out.tip_heater_permille = 0
     out.heater_supply_on = False
     out.skin_warmer_permille = 0
+    out.warmer_supply_on = False
     out.stimulus_ua = 0
 
 

@@ -37,6 +37,8 @@ from cryoctl_simulator.firmware_safety import (
     TIP_BAD_SAMPLES_MAX,
     find_trip,
     outputs_overlap,
+    prewarm_is_over,
+    stimulus_is_over,
     stimulus_must_end,
 )
 from cryoctl_simulator.firmware_sensing import Readings, observe
@@ -61,8 +63,6 @@ _SAFE: Final = int(DeviceState.SAFE)
 _FAULT: Final = int(DeviceState.FAULT)
 _STIMULATE: Final = int(DeviceState.STIMULATE)
 _LATCHED: Final = (_SAFE, _FAULT)
-_AFTER_TIME: Final = {_FREEZE: _THAW, _PREWARM: _STARTED}
-"""What follows when the time that a command gave is over."""
 _CLAIM_FREEZE: Final = int(HostMode.FREEZE)
 
 
@@ -97,6 +97,8 @@ class FirmwareModel:
         """
         s = self.state
         limits = self.config.limits
+        step_ms = until_ms(s.now_ms, now_ms)
+        s.step_ms = step_ms if step_ms > TICK_MS else TICK_MS  # noqa: FURB136 (every tick)
         s.now_ms = now_ms
         s.tick_count = s.tick_count + 1 & 0xFFFFFFFF
         if s.state == _FREEZE:
@@ -241,6 +243,7 @@ class FirmwareModel:
                 self._instant(_STARTED, command)
             case Op.PREWARM:
                 s.phase_limit_ms = command.duration_ms
+                s.prewarm_ms = 0
                 self._begin(_PREWARM, command)
             case Op.FREEZE:
                 self._on_freeze(command)
@@ -297,6 +300,7 @@ class FirmwareModel:
         s.stimulus_hz = command.stimulus_hz
         s.stimulus_pulse_us = command.stimulus_pulse_us
         s.stimulus_ms = 0
+        s.stimulus_since_ms = s.now_ms
         s.phase_limit_ms = command.duration_ms
         self._begin(_STIMULATE, command)
 
@@ -346,10 +350,12 @@ class FirmwareModel:
         s = self.state
         state = s.state
         elapsed_ms = until_ms(s.state_since_ms, s.now_ms)
-        if state in _AFTER_TIME:
+        if state == _FREEZE:
             if elapsed_ms >= s.phase_limit_ms:
                 self._end_pending(Result.OK)
-                self._enter(_AFTER_TIME[state])
+                self._enter(_THAW)
+        elif state == _PREWARM:
+            self._advance_prewarm(elapsed_ms)
         elif state == _ARMED:
             if elapsed_ms > START_MS:
                 self._revoke()
@@ -372,6 +378,14 @@ class FirmwareModel:
                 self._end_pending(Result.OK)
         if s.state != _THAW and s.lease_left_ms <= 0:
             s.heating = False  # SR-01 holds here too: nobody is watching.
+
+    def _advance_prewarm(self, elapsed_ms: int) -> None:
+        s = self.state
+        if s.outputs.warmer_supply_on:
+            s.prewarm_ms += TICK_MS
+        if prewarm_is_over(s, elapsed_ms):
+            self._end_pending(Result.OK)
+            self._enter(_STARTED)
 
     def _advance_self_test(self, elapsed_ms: int, readings: Readings) -> None:
         s = self.state
@@ -399,7 +413,7 @@ class FirmwareModel:
         if stimulus_must_end(self.config.limits, s):
             self._end_pending(Result.ABORTED)
             self._enter(_IDLE)
-        elif s.stimulus_ms >= s.phase_limit_ms:
+        elif stimulus_is_over(s):
             self._end_pending(Result.OK)
             self._enter(_IDLE)
 

@@ -8,7 +8,7 @@ from cryoctl_protocol.codes import Sensor, Trip
 from cryoctl_protocol.device_session import LEASE_LIFE_MS_MAX
 from cryoctl_protocol.messages import Telemetry, Vitals
 from cryoctl_simulator.firmware_config import DeviceLimits
-from cryoctl_simulator.firmware_safety import MISMATCHES_MAX, REJECTS_MAX
+from cryoctl_simulator.firmware_safety import MISMATCHES_MAX, REJECTS_MAX, SKIN_HOT_MDEGC
 from cryoctl_simulator.firmware_sensing import TIP_COLDEST_MDEGC, Readings
 from cryoctl_simulator.firmware_state import FirmwareState
 
@@ -112,6 +112,8 @@ def broken_limit(  # noqa: C901 (one case per cause)
             return r.exhaust_flow_ug_s, limits.flow_stuck_ug_s
         case Trip.HEATER:
             return s.tip_mdegc, limits.heater_tip_max_mdegc
+        case Trip.SKIN_HOT:
+            return r.skin_mdegc, SKIN_HOT_MDEGC
         case Trip.EXHAUST_BLOCKED:
             return r.exhaust_mbar, limits.exhaust_trip_mbar
         case Trip.LEASE:

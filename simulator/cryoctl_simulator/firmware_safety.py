@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from cryoctl_protocol.codes import DeviceState, Trip
+from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator.firmware_config import DeviceLimits
 from cryoctl_simulator.firmware_state import FirmwareState
 
@@ -22,6 +23,10 @@ LEAK_MS: Final = 1_000  # SR-08
 BATTERY_MS: Final = 100  # SR-36 allows 500 ms; a solenoid's inrush is shorter.
 REJECTS_MAX: Final = 5  # SR-23: more than this many in one second.
 MISMATCHES_MAX: Final = 3
+SKIN_HOT_MDEGC: Final = 43_000  # SR-42: what skin bears for as long as a treatment lasts.
+SKIN_HOT_TICKS: Final = 10  # 100 ms: the slow converter reads the skin once in that time.
+STIMULUS_MS_MAX: Final = 30_000
+"""SR-41: enough to look for a response, and a forgotten one ends soon; assumed."""
 # SR-41: warmer than chilled tissue, whose nerve answers late or not at all; gel on a bench of 22 C
 # is allowed. Assumed.
 STIMULUS_TIP_MIN_MDEGC: Final = 20_000
@@ -36,6 +41,7 @@ _TIP_FLOOR: Final = int(Trip.TIP_FLOOR)
 _OVERPRESSURE: Final = int(Trip.OVERPRESSURE)
 _VALVE_STUCK: Final = int(Trip.VALVE_STUCK)
 _HEATER: Final = int(Trip.HEATER)
+_SKIN_HOT: Final = int(Trip.SKIN_HOT)
 _EXHAUST_BLOCKED: Final = int(Trip.EXHAUST_BLOCKED)
 _LEASE: Final = int(Trip.LEASE)
 _FREEZE_TIMER: Final = int(Trip.FREEZE_TIMER)
@@ -70,6 +76,9 @@ def find_trip(  # noqa: C901 (one flat list)
     if heater_is_dangerous(limits, s):
         if not seen & 1 << _HEATER:
             return _HEATER
+    if s.skin_hot_ticks >= SKIN_HOT_TICKS:
+        if not seen & 1 << _SKIN_HOT:
+            return _SKIN_HOT
     if s.exhaust_ticks >= PRESSURE_TICKS:
         if not seen & 1 << _EXHAUST_BLOCKED:
             return _EXHAUST_BLOCKED
@@ -163,6 +172,21 @@ def valve_is_proved_shut(limits: DeviceLimits, s: FirmwareState) -> bool:
 def tip_is_too_cold_to_stimulate(s: FirmwareState) -> bool:
     """SR-41: by the last plausible sample."""
     return s.tip_mdegc <= STIMULUS_TIP_MIN_MDEGC
+
+
+def prewarm_is_over(s: FirmwareState, elapsed_ms: int) -> bool:
+    """SR-42: by the clock or by the count of ticks, whichever comes first."""
+    if elapsed_ms >= s.phase_limit_ms:
+        return True
+    return s.prewarm_ms >= s.phase_limit_ms
+
+
+def stimulus_is_over(s: FirmwareState) -> bool:
+    """SR-41: by the clock or by the count of ticks, whichever comes first; 30 s at most."""
+    limit_ms = min(s.phase_limit_ms, STIMULUS_MS_MAX)
+    if until_ms(s.stimulus_since_ms, s.now_ms) >= limit_ms:
+        return True
+    return s.stimulus_ms >= limit_ms
 
 
 def stimulus_must_end(limits: DeviceLimits, s: FirmwareState) -> bool:

@@ -15,7 +15,7 @@ from cryoctl_simulator.firmware_config import (
     DeviceLimits,
     saturation_mdegc,
 )
-from cryoctl_simulator.firmware_safety import TIP_BAD_SAMPLES_MAX
+from cryoctl_simulator.firmware_safety import SKIN_HOT_MDEGC, TIP_BAD_SAMPLES_MAX
 from cryoctl_simulator.firmware_state import FirmwareState
 
 TIP_COLDEST_MDEGC: Final = -92_000  # SR-11; stricter than the -110 C of the sensor's own range.
@@ -40,6 +40,7 @@ _SUPPLY: Final = int(Sensor.SUPPLY_PRESSURE)
 _EXHAUST: Final = int(Sensor.EXHAUST_PRESSURE)
 _FLOW: Final = int(Sensor.EXHAUST_FLOW)
 _BATTERY: Final = int(Sensor.BATTERY)
+_SKIN: Final = int(Sensor.SKIN)
 
 
 class Readings(Protocol):
@@ -88,6 +89,10 @@ def observe(limits: DeviceLimits, s: FirmwareState, r: Readings) -> None:
     open_circuit = r.open_circuit | limits.absent_sensors
     _observe_tip(limits, s, r.tip_mdegc, open_circuit, r.exhaust_mbar)
     _observe_gas(limits, s, r, open_circuit)
+    if r.skin_mdegc > SKIN_HOT_MDEGC:
+        s.skin_hot_ticks = 0 if open_circuit & _SKIN else s.skin_hot_ticks + 1
+    else:
+        s.skin_hot_ticks = 0
     if r.battery_mv < limits.battery_min_mv:
         s.battery_low_ms = 0 if open_circuit & _BATTERY else s.battery_low_ms + TICK_MS
     else:

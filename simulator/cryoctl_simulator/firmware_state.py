@@ -22,6 +22,8 @@ class Outputs:
     heater_supply_on: bool = False
     """Switch in series with the heater's own: a driver that is stuck on heats nothing alone."""
     skin_warmer_permille: int = 0
+    warmer_supply_on: bool = False
+    """The same in series with the warmer's."""
     led: bool = False
     beeper: bool = False
     stimulus_ua: int = 0
@@ -35,6 +37,8 @@ class FirmwareState:
 
     outputs: Outputs = field(default_factory=Outputs)
     now_ms: int = 0
+    step_ms: int = 10
+    """Since the last tick by the clock, and never less than a tick should take."""
     tick_count: int = 0
     greeted: bool = False
 
@@ -63,9 +67,14 @@ class FirmwareState:
     test_start_mbar: int = 0
     test_sum_mbar: int = 0
     test_samples: int = 0
+    test_last_mbar: int = 0
+    test_still_ms: int = 0
+    """How long the pressure has read the very same."""
     test_failed: bool = False
 
-    # Freeze and thaw.
+    # Prewarm, freeze and thaw.
+    prewarm_ms: int = 0
+    """Counted in ticks, as the freeze is."""
     setpoint_mdegc: int = 0
     phase_limit_ms: int = 0
     freeze_ms: int = 0
@@ -85,6 +94,7 @@ class FirmwareState:
     stimulus_pulse_us: int = 0
     stimulus_ms: int = 0
     """Counted in ticks, as the freeze is."""
+    stimulus_since_ms: int = 0
 
     # Controller.
     lease_left_ms: int = 0
@@ -119,4 +129,5 @@ class FirmwareState:
     overpressure_ticks: int = 0
     exhaust_ticks: int = 0
     guards_open_ticks: int = 0
+    skin_hot_ticks: int = 0
     battery_low_ms: int = 0

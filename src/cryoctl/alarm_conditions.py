@@ -41,9 +41,14 @@ def _room_is_aired(c: Controller, _now_s: float) -> bool:
     return c.measures.vented.g_per_h <= VENTED_G_PER_H_MAX
 
 
+def _keeps_time(c: Controller, _now_s: float) -> bool:
+    return not c.device_clock.is_off
+
+
 _GONE: Final[dict[str, Callable[[Controller, float], bool]]] = {
     "SAFE_NOT_CONFIRMED": _is_safe,
     "NOT_RELEASED": _is_free,
     "GAS_LOW": _has_gas,
     "GAS_IN_ROOM": _room_is_aired,
+    "CLOCK_DRIFT": _keeps_time,
 }

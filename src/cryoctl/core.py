@@ -25,6 +25,7 @@ from cryoctl.arming import (
 from cryoctl.commands import NOTHING, SEND_WITHIN_S, CommandDesk
 from cryoctl.cycle_table import ENDED, MODES, QUIET, Phase, PhaseMachine, Trigger
 from cryoctl.cycles import CycleRecord, Verdict
+from cryoctl.device_clock import DeviceClock
 from cryoctl.interlocks import (
     Check,
     Interlocks,
@@ -197,6 +198,8 @@ class Controller:
         self._storage = FINE
         self.ticks = TickAges()
         """How late control ticks came."""
+        self.device_clock = DeviceClock()
+        """Whether the probe's clock keeps time with ours."""
         self._tick_s: float | None = None
         self._ticks = 0
         self._heard_since_s = float("-inf")
@@ -495,6 +498,7 @@ class Controller:
             cycle=self.cycles[-1] if self.cycles else None,
         )
         self._check_room(now_s)
+        self._check_device_clock(sample, now_s)
         memory = self.interlocks.memory
         if self.observer.take(sample, memory.filtered_tip_c, now_s):
             assert self.observer.estimate is not None
@@ -541,6 +545,13 @@ class Controller:
         if vented_g > VENTED_G_PER_H_MAX:
             self.journal.alarm("GAS_IN_ROOM", now_s, g_per_h=round(vented_g, 2))
 
+    def _check_device_clock(self, sample: Sample, now_s: float) -> None:
+        """SR-44: an alarm, no trip: phases go by our clock, outputs by ticks as well."""
+        clock = self.device_clock
+        clock.take(sample.device_ms, now_s)
+        if clock.is_off:
+            self.journal.alarm("CLOCK_DRIFT", now_s, drift=round(clock.drift, 3))
+
     def _check_age(self, now_s: float) -> None:
         sample_s = self.measures.sample_s
         if sample_s is None or self.phase in QUIET:
@@ -582,6 +593,7 @@ class Controller:
     def begin_session(self, now_s: float) -> None:
         """Greet the probe anew; what was tested and commanded before is another session's."""
         self.leak_tested_s = None
+        self.device_clock.forget()
         self._give_up_commands(now_s)
         self.session.open(now_s)
 

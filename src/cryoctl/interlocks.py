@@ -35,6 +35,10 @@ RESIDUAL_S: Final = 1.0  # SR-12
 COOLING_PROOF_S: Final = 3.0  # A probe falls tens of degrees in this time.
 COOLING_PROOF_C: Final = 5.0
 SKIN_COLD_S: Final = 0.5  # SR-17
+SKIN_HOT_C: Final = 43.0  # SR-42: what skin bears for as long as a treatment lasts.
+SKIN_HOT_S: Final = 0.1  # SR-42: two readings of a slow sensor.
+GUARD_STILL_S: Final = 2.0  # SR-43: a hundred samples without a change of the last digit.
+SKIN_STILL_S: Final = 5.0  # SR-43: a slow sensor's; fifty readings.
 FLOW_HIGH_FRACTION: Final = 1.30  # SR-20: of nominal flow.
 FLOW_HIGH_S: Final = 0.3  # SR-20
 GUARDS_OPEN_S: Final = 0.1  # Longer than a contact that bounces.
@@ -50,6 +54,13 @@ _TIP: Final = int(Sensor.TIP)
 _SKIN: Final = int(Sensor.SKIN)
 _GUARDS: Final = int(Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_PRESSURE | Sensor.EXHAUST_FLOW)
 _FREEZE: Final = int(DeviceState.FREEZE)
+_GUARD_READINGS: Final = (
+    ("supply pressure", GUARD_STILL_S),
+    ("exhaust pressure", GUARD_STILL_S),
+    ("exhaust flow", GUARD_STILL_S),
+    ("skin", SKIN_STILL_S),
+)
+"""What moves while gas flows, and how long it may read the very same."""
 
 
 class TripNotice(NamedTuple):
@@ -89,6 +100,9 @@ class Memory:
     open_s: float | None = None
     open_tip_c: float = 0.0
     skin_cold_s: float | None = None
+    skin_hot_s: float | None = None
+    guards: tuple[float | None, ...] = (None, None, None, None)
+    guards_moved_s: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0)
     flow_high_s: float | None = None
     guards_open_s: float | None = None
     heater_on_s: float | None = None
@@ -357,6 +371,25 @@ def skin_cold(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> T
     return TripNotice(Trip.SKIN_COLD, skin_c, limits.skin_min_c, "°C")
 
 
+def skin_hot(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-42: skin above 43 C at any time, or warmed while nobody can measure it."""
+    skin_c = sample.skin_temp_c
+    if skin_c is None:
+        if sample.skin_warmer <= 0.0:
+            memory.skin_hot_s = None
+            return None
+    elif skin_c <= SKIN_HOT_C:
+        memory.skin_hot_s = None
+        return None
+    if memory.skin_hot_s is None:
+        memory.skin_hot_s = now_s
+    if now_s - memory.skin_hot_s < SKIN_HOT_S:
+        return None
+    if skin_c is None:
+        return TripNotice(Trip.SKIN_HOT, 0.0, 0.0, "", "skin warmed while its sensor is open")
+    return TripNotice(Trip.SKIN_HOT, skin_c, SKIN_HOT_C, "°C")
+
+
 def frozen_reading(
     sample: Sample, memory: Memory, limits: Limits, now_s: float
 ) -> TripNotice | None:
@@ -378,6 +411,34 @@ def frozen_reading(
     if now_s - memory.still_s <= STILL_S:
         return None
     return TripNotice(Trip.TIP_FROZEN_READING, abs(tip_c - memory.still_tip_c), STILL_C, "°C")
+
+
+def frozen_guard(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
+    """SR-43: while gas flows, the last digit of pressures, flow and skin moves."""
+    if sample.valve <= VALVE_OPEN:
+        memory.guards = (None, None, None, None)
+        return None
+    guards = (
+        sample.supply_pressure_bar,
+        sample.exhaust_pressure_bar,
+        sample.exhaust_flow_mg_s,
+        sample.skin_temp_c,
+    )
+    before, moved_s = memory.guards, memory.guards_moved_s
+    memory.guards = guards
+    memory.guards_moved_s = tuple(
+        since_s if value == last else now_s
+        for value, last, since_s in zip(guards, before, moved_s, strict=True)
+    )
+    for (name, longest_s), value, since_s in zip(
+        _GUARD_READINGS, guards, memory.guards_moved_s, strict=True
+    ):
+        if value is None:
+            continue
+        still_s = now_s - since_s
+        if still_s > longest_s:
+            return TripNotice(Trip.READING_FROZEN, still_s, longest_s, "s", name)
+    return None
 
 
 def unexplained_reading(
@@ -494,7 +555,9 @@ _CHECKS: Final[tuple[Check, ...]] = (
     valve_stuck,
     leak,
     skin_cold,
+    skin_hot,
     frozen_reading,
+    frozen_guard,
     unexplained_reading,
     no_cooling,
     flow_high,

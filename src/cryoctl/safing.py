@@ -23,6 +23,7 @@ _DEVICE_UNITS: Final[dict[Trip, tuple[float, str]]] = {
     Trip.LEAK: (_MILLI, "mg/s"),
     Trip.VALVE_STUCK: (_MILLI, "mg/s"),
     Trip.HEATER: (_MILLI, "°C"),
+    Trip.SKIN_HOT: (_MILLI, "°C"),
     Trip.FREEZE_TIMER: (_MILLI, "s"),
     Trip.LEASE: (_MILLI, "s"),
     Trip.BATTERY: (_MILLI, "V"),

@@ -45,7 +45,8 @@ def test_every_trip_has_its_row_and_so_has_every_other_alarm() -> None:
     assert trips == {trip.name for trip in TRIP_RULES}
     assert set(ALARMS) - trips == {
         "LINK_STALE", "GAS_LOW", "NOT_EFFECTIVE", "SAFE_NOT_CONFIRMED", "NOT_RELEASED",
-        "DISK_LOW", "DISK_SLOW", "RECORDING_FAILED", "CLOCK_JUMP", "GAS_IN_ROOM",
+        "DISK_LOW", "DISK_SLOW", "RECORDING_FAILED", "CLOCK_JUMP", "CLOCK_DRIFT",
+        "GAS_IN_ROOM",
     }  # fmt: skip
 
 

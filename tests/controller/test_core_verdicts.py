@@ -130,8 +130,9 @@ def test_the_lowest_pressure_allowed_and_a_short_dip_change_nothing(
 ) -> None:
     bench = automatic_bench(a_treatment(count=1))
     bench.run_to(Phase.HOLD)
-    bench.device.telemetry = {"supply_mbar": supply_mbar}
-    bench.run_for(low_s)
+    for part in range(4):  # One count more now and then: a reading that stands still is none.
+        bench.device.telemetry = {"supply_mbar": supply_mbar + part % 2 * (supply_mbar == 40_000)}
+        bench.run_for(low_s / 4)
     bench.device.telemetry = {}
 
     bench.run_to_the_end()

@@ -15,7 +15,7 @@ from cryoctl.sample import Sample
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import load_profile
 from tests.support.builders import a_freezing_sample, a_sample
-from tests.support.watch import Watch, verdict_on
+from tests.support.watch import Watch, lively, verdict_on
 
 
 def test_a_healthy_probe_trips_nothing_for_a_minute_at_rest_and_a_minute_in_a_hold() -> None:
@@ -348,3 +348,114 @@ def test_overpressure_comes_before_a_blocked_exhaust_and_both_after_the_floor() 
     assert verdict_on(both) is Trip.OVERPRESSURE
     assert verdict_on(blocked) is Trip.EXHAUST_BLOCKED
     assert verdict_on(a_sample(tip_temp_c=-85.0, supply_pressure_bar=70.0)) is Trip.TIP_FLOOR
+
+
+# -- SR-42, SR-43: hot skin, and readings that stand still -----------------------------------------
+
+
+@pytest.mark.requirement("SR-42")
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"skin_temp_c": 43.0}, None),
+        ({"skin_temp_c": 43.001}, (0.1, Trip.SKIN_HOT)),
+        ({"skin_temp_c": None, "skin_warmer": 0.0}, None),
+        ({"skin_temp_c": None, "skin_warmer": 0.001}, (0.1, Trip.SKIN_HOT)),
+        ({"skin_temp_c": 40.0, "skin_warmer": 1.0}, None),
+    ],
+)
+def test_hot_skin_or_warming_unseen_trips_after_100_ms(
+    changes: dict[str, Any], expected: tuple[float, Trip] | None
+) -> None:
+    assert Watch().first_trip(a_sample(**changes), within_s=5.0) == expected
+
+
+@pytest.mark.requirement("SR-42")
+def test_hot_skin_for_less_than_100_ms_counts_anew() -> None:
+    watch = Watch()
+    for _ in range(5):
+        assert watch.first_trip(a_sample(skin_temp_c=50.0), within_s=0.08) is None
+        assert watch.see(a_sample()) is None
+
+
+@pytest.mark.requirement("SR-42")
+def test_a_warmer_that_goes_off_when_its_sensor_opens_is_well() -> None:
+    watch = Watch()
+    for _ in range(5):
+        warmed = a_sample(skin_temp_c=None, skin_warmer=1.0)
+        assert watch.first_trip(warmed, within_s=0.08) is None
+        assert watch.see(warmed._replace(skin_warmer=0.0)) is None
+
+
+@pytest.mark.requirement("SR-43")
+@pytest.mark.parametrize(
+    ("name", "told", "within_s"),
+    [
+        ("supply_pressure_bar", "supply pressure", 2.02),
+        ("exhaust_pressure_bar", "exhaust pressure", 2.02),
+        ("exhaust_flow_mg_s", "exhaust flow", 2.02),
+        ("skin_temp_c", "skin", 5.02),
+    ],
+)
+def test_a_reading_that_stands_still_while_gas_flows_trips(
+    name: str, told: str, within_s: float
+) -> None:
+    watch = Watch()
+    healthy = a_freezing_sample()
+    still = getattr(healthy, name)
+
+    notice, now_s, began_s = (
+        None,
+        0.0,
+        0.98,
+    )  # The last healthy sample has the value that then stays.
+    while notice is None and watch.now_s < 10.0:
+        live = lively(healthy, watch.count % 2, 0.06)
+        shown = live if watch.now_s < 1.0 else live._replace(**{name: still})
+        now_s = watch.now_s
+        notice = watch.see(shown)
+
+    assert notice is not None
+    assert (notice.trip, notice.detail) == (Trip.READING_FROZEN, told)
+    assert now_s - began_s == pytest.approx(within_s, abs=0.021)
+
+
+@pytest.mark.requirement("SR-43")
+def test_one_count_every_two_seconds_is_a_live_reading() -> None:
+    watch = Watch()
+    for supply_bar in (50.001, 50.0) * 3:
+        for _ in range(100):
+            live = lively(a_freezing_sample(), watch.count % 2, 0.06)
+            assert watch.see(live._replace(supply_pressure_bar=supply_bar)) is None
+
+
+@pytest.mark.requirement("SR-43")
+@pytest.mark.parametrize("changes", [{"valve": 0.05}, {"valve": 0.0, "exhaust_flow_mg_s": 0.0}])
+def test_without_gas_nothing_has_to_move(changes: dict[str, Any]) -> None:
+    still = a_freezing_sample(**changes)
+
+    assert Watch().first_trip(still, within_s=10.0) is None
+
+
+@pytest.mark.requirement("SR-43")
+def test_each_opening_of_the_valve_starts_the_two_seconds_anew() -> None:
+    watch = Watch()
+    still = a_freezing_sample()
+    for _ in range(3):
+        for _ in range(90):
+            moved = still._replace(tip_temp_c=-60.0 + 0.06 * (watch.count % 2))
+            assert watch.see(moved) is None
+        assert watch.see(still._replace(valve=0.0)) is None
+
+
+@pytest.mark.requirement("SR-43")
+def test_sensors_that_a_probe_lacks_need_not_move() -> None:
+    watch = Watch()
+    blind = a_freezing_sample(
+        supply_pressure_bar=None,
+        exhaust_pressure_bar=None,
+        exhaust_flow_mg_s=None,
+        skin_temp_c=None,
+    )
+
+    assert watch.see_dithered(blind, for_s=10.0) is None

@@ -541,7 +541,7 @@ def test_stop_of_another_boot_or_key_is_refused() -> None:
 def test_stop_with_a_code_that_is_none_is_refused() -> None:
     device = Device()
 
-    assert device.hear(stop_body(trip=26), 0) == []
+    assert device.hear(stop_body(trip=28), 0) == []
     assert device.hear(stop_body(action=2), 0) == []
     assert device.session.rejects == Counter({Reject.RANGE: 2})
 

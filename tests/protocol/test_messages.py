@@ -185,6 +185,7 @@ def test_trips_that_cannot_trust_tip_or_heater_switch_everything_off() -> None:
         Trip.BATTERY,
         Trip.THAW_TIMEOUT,
         Trip.OUTPUTS_OVERLAP,
+        Trip.SKIN_HOT,
     }
 
 

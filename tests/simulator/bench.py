@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cryoctl_protocol.auth import DEMO_KEY
@@ -54,6 +54,7 @@ class Bench:
         self.now_ms = 0
         self.clock_offset_ms = 0
         """Added to what the firmware sees as its clock, which wraps after 32 bits."""
+        self.pressure_lives = True
         self.mode: HostMode | None = None
         """Claimed with each lease; None stops the leases."""
         self.received: list[Message] = []
@@ -93,13 +94,20 @@ class Bench:
                 incoming = b"\0" + incoming
             self.extra = b""
             self.now_ms += 10
-            out = self.firmware.tick(self.device_ms, self.readings, incoming)
+            out = self.firmware.tick(self.device_ms, self._live_readings(), incoming)
             for body in self._deframer.feed(out):
                 message = self.host.on_body(body, self.now_s)
                 if message is not None:
                     self.received.append(message)  # type: ignore[arg-type]
             sent += out
         return sent
+
+    def _live_readings(self) -> FakeReadings:
+        """Return the readings; the last digit of the pressure moves where a test looks at that."""
+        if not self.pressure_lives or self.state is not DeviceState.LEAK_TEST:
+            return self.readings
+        supply_mbar = self.readings.supply_mbar + self.now_ms // 10 % 2
+        return replace(self.readings, supply_mbar=supply_mbar)
 
     def run_s(self, seconds: float) -> None:
         self.tick(round(seconds * 100))

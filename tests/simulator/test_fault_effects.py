@@ -19,9 +19,10 @@ from tests.simulator.driver import Driver, open_device
 O = Observable  # noqa: E741
 URL = "sim:n2o-20g"
 NEEDS_THAW = {
-    "heater_stuck_on", "heater_dead", "shutoff_stuck_open", "valve_leak", "warmer_stuck_on"
+    "heater_stuck_on", "heater_dead", "shutoff_stuck_open", "valve_leak"
 }  # fmt: skip
 NEEDS_STIMULUS = {"stimulator_dead"}
+NEEDS_PREWARM = {"warmer_stuck_on"}
 LINES = 60  # Ticks of what a controller says, from the moment at which worlds are compared.
 
 
@@ -55,6 +56,10 @@ def moment(state: DeviceState) -> tuple[bytes, float, tuple[bytes, ...]]:
         talk.run_s(3.0)
         stimulus = {"stimulus_ua": 1000, "stimulus_hz": 2, "stimulus_pulse_us": 100}
         talk.ask(Op.STIMULATE, duration_ms=20_000, **stimulus)
+    elif state is DeviceState.PREWARM:
+        talk.start(cycles=1)
+        talk.ask(Op.PREWARM, duration_ms=120_000)
+        talk.run_s(10.0)  # The warmer needs less than its full power by then.
     else:
         talk.start(cycles=1)
         talk.freeze(-50, 60)
@@ -72,6 +77,8 @@ def state_for(fault_id: str) -> DeviceState:
     """Return a state in which the fault has something to act on."""
     if fault_id in NEEDS_THAW:
         return DeviceState.THAW
+    if fault_id in NEEDS_PREWARM:
+        return DeviceState.PREWARM
     return DeviceState.STIMULATE if fault_id in NEEDS_STIMULUS else DeviceState.FREEZE
 
 

@@ -341,8 +341,10 @@ class ScriptedDevice:
         freezing = self.state is _S.FREEZE
         ua, hz, pulse_us = self.stimulus if self.state is _S.STIMULATE else (0, 0, 0)
         tip_c = self.tip_c
+        odd = self._steps // TELEMETRY_STEPS % 2
         if self.tip_follows:
-            tip_c += DITHER_C * (self._steps // TELEMETRY_STEPS % 2)
+            tip_c += DITHER_C * odd
+        count = odd if freezing else 0  # SR-43 asks for one count where gas flows.
         sample = Telemetry(
             device_ms=self.device_ms,
             state=self.state,
@@ -350,10 +352,10 @@ class ScriptedDevice:
             open_circuit=0,
             tip_mdegc=round(tip_c * 1000.0),
             tip_2_mdegc=33_000,
-            skin_mdegc=31_000,
-            supply_mbar=50_000,
-            exhaust_mbar=1_200,
-            exhaust_flow_ug_s=self.flow_ug_s if freezing else 0,
+            skin_mdegc=31_000 + count * 10,
+            supply_mbar=50_000 + count,
+            exhaust_mbar=1_200 + count,
+            exhaust_flow_ug_s=self.flow_ug_s + 10 * count if freezing else 0,
             cartridge_mdegc=20_000,
             battery_mv=3_900,
             button=0,

@@ -43,18 +43,37 @@ class Watch:
                 return now_s, notice.trip
         return None
 
+    def see_live(self, sample: Sample, *, noise_c: float = 0.0) -> TripNotice | None:
+        """Show one sample; in every second one pressures, flow and skin are a count higher."""
+        return self.see(lively(sample, self.count % 2, noise_c))
+
     def see_dithered(
         self, sample: Sample, *, for_s: float, noise_c: float = 0.06
     ) -> TripNotice | None:
-        """Show a sample whose tip has a live sensor's noise; return the first notice."""
+        """Show a sample with the noise of live sensors; return the first notice."""
         until_s = self.now_s + for_s
         while self.now_s < until_s:
-            assert sample.tip_temp_c is not None
-            tip_c = sample.tip_temp_c + noise_c * (self.count % 2)
-            notice = self.see(sample._replace(tip_temp_c=tip_c))
+            notice = self.see_live(sample, noise_c=noise_c)
             if notice is not None:
                 return notice
         return None
+
+
+def lively(sample: Sample, odd: int, noise_c: float) -> Sample:
+    """Return ``sample`` with one count more in every second one, and the noise of a tip."""
+    assert sample.tip_temp_c is not None
+    counts = {
+        "supply_pressure_bar": 0.001,
+        "exhaust_pressure_bar": 0.001,
+        "exhaust_flow_mg_s": 0.01,
+        "skin_temp_c": 0.01,
+    }
+    moved = {
+        name: getattr(sample, name) + count * odd
+        for name, count in counts.items()
+        if getattr(sample, name) is not None
+    }
+    return sample._replace(tip_temp_c=sample.tip_temp_c + noise_c * odd, **moved)
 
 
 def verdict_on(sample: Sample, profile: str = "n2o-20g") -> Trip | None:

@@ -126,6 +126,28 @@ def _drift_tip(world: World, age_s: float) -> None:
     _sensor(SensorName.TIP, SensorFault(offset=round(1000.0 * age_s)))(world)
 
 
+def _ramp_skin_up(world: World, age_s: float) -> None:
+    _sensor(SensorName.SKIN, SensorFault(held=round(42_000 + 1_000 * age_s)))(world)
+
+
+def _warm_blind(limits: DeviceLimits, r: Readings) -> int:
+    return 1000
+
+
+def _open_skin_and_warm(world: World) -> AbstractContextManager[None]:
+    """Open the skin's sensor and have the regulator heat all the same."""
+    _sensor(SensorName.SKIN, SensorFault(open_circuit=True))(world)
+    return _patched(firmware_drive, "warmer_duty", _warm_blind)
+
+
+def _hold_reading(name: SensorName, field: str) -> Act:
+    def act(world: World) -> AbstractContextManager[None]:
+        held: int = getattr(world.device.instruments.readings, field)
+        return _sensor(name, SensorFault(held=held))(world)
+
+    return act
+
+
 def _valve_held(opening: float) -> Act:
     def act(world: World) -> AbstractContextManager[None]:
         world.device.plant.valve_held = opening
@@ -240,6 +262,22 @@ def _is_latched(world: World) -> bool:
 def _heater_is_off(world: World) -> bool:
     out = _state(world).outputs
     return out.tip_heater_permille == 0 and not out.heater_supply_on
+
+
+def _warmer_is_off(world: World) -> bool:
+    out = _state(world).outputs
+    return out.skin_warmer_permille == 0 and not out.warmer_supply_on
+
+
+def _warmer_has_no_supply(world: World) -> bool:
+    return not _state(world).outputs.warmer_supply_on
+
+
+def _skin_reads_above(limit_c: float) -> Look:
+    def look(world: World) -> bool:
+        return world.device.instruments.readings.skin_mdegc > limit_c * 1000.0
+
+    return look
 
 
 def _latched_by(trip: Trip) -> Look:
@@ -370,6 +408,18 @@ CLAIMS: Final[tuple[Claim, ...]] = (
           _stall_ticks, _is_latched),
     Claim("the battery gives way in a freeze", "SR-36", (DEVICE,), "hold", 0.50,
           _sag, _is_latched, _battery_reads_low),
+    Claim("the skin gets hot", "SR-42", _BOTH, "hold", 0.20,
+          _nothing, _warmer_is_off, _skin_reads_above(43.0), _ramp_skin_up),
+    Claim("the warmer stays on while its sensor is open", "SR-42", (HOST,), "hold", 0.20,
+          _open_skin_and_warm, _warmer_is_off),
+    Claim("the skin's sensor opens while the warmer is on", "SR-42", (DEVICE,), "hold", 0.20,
+          _open_skin_and_warm, _warmer_has_no_supply),
+    Claim("the supply's pressure stands still", "SR-43", (HOST,), "hold", 2.20,
+          _hold_reading(SensorName.SUPPLY_PRESSURE, "supply_mbar"), _is_latched),
+    Claim("the exhaust's pressure stands still", "SR-43", (HOST,), "hold", 2.20,
+          _hold_reading(SensorName.EXHAUST_PRESSURE, "exhaust_mbar"), _is_latched),
+    Claim("the flow stands still", "SR-43", (HOST,), "hold", 2.20,
+          _hold_reading(SensorName.EXHAUST_FLOW, "exhaust_flow_ug_s"), _is_latched),
 )
 # fmt: on
 
@@ -383,6 +433,7 @@ EXCEPTIONS: Final[dict[str, str]] = {
     "SR-23": "each side counts what it rejects itself",
     "SR-35": "device: a loop that is late is told by its lease, which is SR-01",
     "SR-36": "host: a battery's voltage tells the probe first, whose valve springs shut",
+    "SR-43": "device: readings that stand still are the host's, as SR-12 is",
 }
 """Where one layer does not do what the other does, and why."""
 

@@ -315,7 +315,10 @@ class DeviceWorld:
         session.events.clear()
         before = Before.of(model.state)
         model.state.tick_count = _SLOW_TICK - 1
-        model.tick(now_ms, self._readings[place.tip, place.gas], b"")
+        readings = self._readings[place.tip, place.gas]
+        # A live sensor's last digit moves.
+        readings.supply_mbar = readings.supply_mbar & ~1 | now_ms // _TICK_MS & 1
+        model.tick(now_ms, readings, b"")
         around = Around(place.tip, place.gas, place.lease, now_ms)
         heard = Heard(request, tuple(session.answers), _tripped(session.events))
         ledger = followed(place.ledger, model.state, heard, around)
@@ -348,7 +351,7 @@ class DeviceWorld:
                 setattr(s, name, counts[name] + jump * (counts[name] - grown[name]))
             if jump > _SETTLED_TICKS:
                 _settle(s)
-            now_ms = place.now_ms + jump * _TICK_MS
+            now_ms = s.now_ms = place.now_ms + jump * _TICK_MS
             ledger = place.ledger
             if s.outputs.valve_permille > 0:
                 ledger = ledger._replace(valve_off_ms=now_ms)
@@ -413,7 +416,8 @@ def _changed(place: Place, name: str) -> Place:
 
 _COUNTERS: Final = (
     "valve_shut_ms", "warm_ms", "quiet_ms", "leak_ms", "heater_on_ms", "heater_energy_uj",
-    "freeze_ms", "stimulus_ms", "battery_low_ms", "guards_open_ticks", "falling_ticks",
+    "prewarm_ms", "freeze_ms", "stimulus_ms", "battery_low_ms", "guards_open_ticks",
+    "falling_ticks",
 )  # fmt: skip
 _get_counts: Final = attrgetter(*_COUNTERS)
 
@@ -440,6 +444,7 @@ def _limits(s: FirmwareState) -> dict[str, tuple[int, ...]]:
         "heater_on_ms": (20_000,) if s.heating else (),
         "heater_energy_uj": (4_970_000,) if s.heating else (),
         "freeze_ms": (s.phase_limit_ms, 180_000) if freezing else (),
+        "prewarm_ms": (s.phase_limit_ms,) if s.state == DeviceState.PREWARM else (),
         "stimulus_ms": (s.phase_limit_ms,) if s.state == DeviceState.STIMULATE else (),
         "battery_low_ms": (100,),
         "guards_open_ticks": (10,) if freezing else (),
