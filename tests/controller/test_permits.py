@@ -35,6 +35,7 @@ ALLOWED = {
     (Op.END, Phase.COMPLETE),
     (Op.THAW, Phase.SAFE),
     (Op.CLEAR, Phase.FAULT),
+    (Op.CLEAR, Phase.IDLE),  # A trip from under another controller (SR-27).
     (Op.STIMULATE, Phase.PLACEMENT),
 }
 COMMANDS = [op for op in Op if op is not Op.STOP]
