@@ -6,6 +6,7 @@ from typing import Final
 
 from cryoctl_protocol.codes import Answer, Capability, DeviceState, Op, SafeAction, Sensor, ThawMode
 from cryoctl_protocol.messages import Command
+from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator.firmware_config import DeviceLimits
 from cryoctl_simulator.firmware_safety import (
     STIMULUS_MS_MAX,
@@ -22,6 +23,7 @@ STIMULUS_HZ_MAX: Final = 100
 STIMULUS_PULSE_US_MIN: Final = 50
 STIMULUS_PULSE_US_MAX: Final = 1_000
 QUIET_MS: Final = 1_000  # SR-27: the cause must have been absent this long.
+START_MS: Final = 10_000  # SR-26: from ARM to START
 MICRO_PER_MILLI: Final = 1000
 _ANSWERED_SENSORS: Final = int(Sensor.TIP | Sensor.SUPPLY_PRESSURE)
 
@@ -76,8 +78,7 @@ def judge(  # noqa: C901 (a table)
     if op == Op.ARM:
         return _judge_arm(limits, s, r, command)
     if op == Op.START:
-        same = command.treatment_hash == s.treatment_hash
-        return Answer.ACCEPTED if same else Answer.NOT_AUTHORISED
+        return _judge_start(s, command)
     if op == Op.PREWARM:
         return _judge_prewarm(limits, s, r, command)
     if op == Op.FREEZE:
@@ -111,6 +112,15 @@ def _judge_arm(limits: DeviceLimits, s: FirmwareState, r: Readings, command: Com
     if not s.leak_test_passed:
         return Answer.NOT_AUTHORISED  # SR-19
     return _judge_hardware(limits, s, r)
+
+
+def _judge_start(s: FirmwareState, command: Command) -> Answer:
+    # Commands are judged before the sequence moves: ARM may be too old already in this tick.
+    if until_ms(s.state_since_ms, s.now_ms) > START_MS:
+        return Answer.NOT_AUTHORISED
+    if command.treatment_hash != s.treatment_hash:
+        return Answer.NOT_AUTHORISED
+    return Answer.ACCEPTED
 
 
 def _judge_prewarm(limits: DeviceLimits, s: FirmwareState, r: Readings, command: Command) -> Answer:

@@ -27,7 +27,7 @@ from cryoctl_protocol.device_session import DeviceSession
 from cryoctl_protocol.messages import Command, Event, Stop
 from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator import firmware_checks
-from cryoctl_simulator.firmware_commands import MICRO_PER_MILLI, judge
+from cryoctl_simulator.firmware_commands import MICRO_PER_MILLI, START_MS, judge
 from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
 from cryoctl_simulator.firmware_control import start_approach
 from cryoctl_simulator.firmware_drive import all_off, drive
@@ -46,7 +46,6 @@ from cryoctl_simulator.firmware_state import FirmwareState, Outputs
 
 VITALS_TICKS: Final = 20  # 200 ms
 HELLO_TICKS: Final = 100  # 1 s, while there is no session
-START_MS: Final = 10_000  # SR-26: from ARM to START
 LEAK_TEST_LIFE_MS: Final = 1_800_000  # SR-19: 30 min
 FREE_MS: Final = 2_000  # SR-14: this long above +5 C
 _DELIMITER: Final = b"\0"

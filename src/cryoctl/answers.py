@@ -75,7 +75,8 @@ def on_ack(c: Controller, ack: Ack, now_s: float) -> None:
 
 def _on_cleared(c: Controller, now_s: float) -> None:
     c.desk.sample = None  # It shows the trip that the probe has just cleared.
-    if c.phase is Phase.FAULT:
+    # A cause may have come back since RESET was asked for (SR-27).
+    if c.phase is Phase.FAULT and c.board.may_reset(now_s):
         c.reset(now_s)
 
 

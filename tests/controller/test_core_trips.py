@@ -362,3 +362,23 @@ def test_a_probe_that_ignores_stop_gets_no_more_leases_until_its_watchdog_has_ac
     assert unheard == []
     # One second without obedience, 300 ms of lease, and a tick or two.
     assert bench.now_s - stop_s <= 1.5
+
+
+@pytest.mark.requirement("SR-27")
+def test_a_cause_that_comes_back_before_the_probe_has_answered_clear_keeps_the_trip() -> None:
+    bench = bench_in(Phase.HOLD)
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_to(Phase.FAULT)
+    bench.device.telemetry = {}
+    bench.run_for(2.0)
+    bench.device.lose_acks = 1
+    assert bench.ask(Request.RESET) is None
+
+    bench.device.telemetry = {"supply_mbar": 68_001}
+    bench.run_for(0.5)
+    kept = bench.phase
+    bench.device.telemetry = {}
+    bench.run_for(1.1)
+
+    assert bench.ask(Request.RESET) is None
+    assert (kept, bench.phase) == (Phase.FAULT, Phase.IDLE)

@@ -11,14 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from cryoctl import answers, core, measures, permits, phases
+from cryoctl.alarm_board import AlarmBoard
+from cryoctl.cycle_table import Phase
+from cryoctl.safing import Safing
 from cryoctl_hil.assurance.conditions import InstrumentingFinder, Recorder, pairs
 from cryoctl_hil.assurance.mutants import load_argued
 from cryoctl_hil.assurance.mutation import apply, mutants
 from cryoctl_hil.assurance.reach import run
 from cryoctl_hil.assurance.reach_device import TREATMENT, DeviceWorld
+from cryoctl_hil.assurance.reach_host import HOST_TREATMENT, HostWorld
 from cryoctl_hil.assurance.safety_core import ROOT, SAFETY_CORE
 from cryoctl_hil.assurance.state_search import explore
-from cryoctl_simulator import firmware_model
+from cryoctl_protocol.codes import Op
+from cryoctl_protocol.messages import Ack
+from cryoctl_simulator import firmware_commands, firmware_model
 
 
 def quiet(text: str) -> None:
@@ -62,14 +69,18 @@ def test_a_violation_is_told_with_the_shortest_way_to_it() -> None:
     assert explore(Stairs(forbidden=3)).violations == ["too high: up, up, up"]
 
 
+@pytest.mark.requirement("SR-03")
 @pytest.mark.requirement("SR-15")
 @pytest.mark.requirement("SR-26")
 @pytest.mark.requirement("SR-27")
+@pytest.mark.requirement("SR-29")
+@pytest.mark.requirement("SR-41")
 def test_no_state_along_a_treatment_has_a_step_that_breaks_a_claim() -> None:
     outcome = run(0.001, quiet)
 
     assert outcome.failures == []
-    assert outcome.details["device"]["transitions"] > 3_000
+    assert outcome.details["device"]["transitions"] > 2_500
+    assert outcome.details["host"]["transitions"] > 2_500
 
 
 def test_the_way_of_a_treatment_leads_through_every_state_of_the_probe() -> None:
@@ -98,6 +109,94 @@ def test_the_search_finds_a_firmware_without_its_interlocks(
     search = explore(DeviceWorld(), states_max=60, way=TREATMENT)
 
     assert any(text.startswith(claim) for text in search.violations)
+
+
+@pytest.mark.requirement("SR-26")
+def test_the_search_finds_a_firmware_that_takes_start_in_the_tick_after_10_s(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(firmware_commands, "START_MS", 10_010)
+    way = (*TREATMENT[: TREATMENT.index("START")], "wait")
+
+    search = explore(DeviceWorld(), states_max=len(way) + 1, way=way)
+
+    assert any(text.startswith("SR-26: START follows ARM") for text in search.violations)
+
+
+def test_the_way_of_a_treatment_leads_through_every_phase_but_the_last() -> None:
+    world = HostWorld()
+    place = world.start()
+    seen = {place.phase.value}
+    for name in HOST_TREATMENT:
+        place, broken = world.step(place, world.inputs.index(name))
+        seen.add(place.phase.value)
+        assert broken == []
+
+    assert place.phase is Phase.IDLE
+    assert seen == {phase.value for phase in Phase} - {"DISCONNECTED", "COMPLETE"}
+
+
+def host_violations(*more: str, until: str) -> str:
+    """Expand what lies along the treatment up to ``until``, and then along ``more``."""
+    way = (*HOST_TREATMENT[: HOST_TREATMENT.index(until)], *more)
+    return "\n".join(explore(HostWorld(), states_max=len(way) + 1, way=way).violations)
+
+
+SABOTAGES: dict[str, tuple[object, str, object, tuple[str, ...]]] = {
+    "SR-26: START is taken 10 s": (phases, "START_WITHIN_S", 1e9, ("ARM", "accepted", "wait")),
+    "SR-03: no command": (permits, "check", lambda *_: None, ("PLACE", "silence", "ACKNOWLEDGE")),
+    "SR-41: STIMULATE needs": (
+        permits, "check_stimulus", lambda *_: None, ("PLACE", "idle, tip at 10 C"),
+    ),
+    "SR-29: a trip sends STOP": (Safing, "repeat_stop", lambda *_: None, ()),
+    "SR-01: leases end": (core, "UNHEARD_STOP_S", 1e9, ("STOP", "wait")),
+    "SR-27: RESET is done 1 s": (
+        AlarmBoard, "may_reset", lambda *_: True,
+        ("STOP", "safe at 10 C", "wait", "wait", "safe, supply at 68.1 bar", "RESET"),
+    ),
+}  # fmt: skip
+"""By claim: what is replaced by what, and where the search then looks."""
+
+
+@pytest.mark.parametrize("claim", SABOTAGES)
+def test_the_search_finds_a_controller_that_was_sabotaged(
+    monkeypatch: pytest.MonkeyPatch, claim: str
+) -> None:
+    where, name, sabotage, more = SABOTAGES[claim]
+    assert claim not in host_violations(*more, until="PLACE")
+
+    monkeypatch.setattr(where, name, sabotage)
+
+    assert claim in host_violations(*more, until="PLACE")
+
+
+@pytest.mark.requirement("SR-14")
+def test_the_search_finds_a_controller_that_releases_too_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(measures, "RELEASE_AFTER_S", 0.0)
+
+    found = host_violations("thawing at -5 C", "thawing at 10 C", until="thawing at -5 C")
+
+    assert "SR-14: RELEASE needs a tip above 5 C for 2 s" in found
+
+
+@pytest.mark.requirement("SR-26")
+def test_the_search_finds_a_controller_that_starts_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken = answers.on_ack
+
+    def starts_by_itself(c: core.Controller, ack: Ack, now_s: float) -> None:
+        taken(c, ack, now_s)
+        if ack.op == Op.ARM:
+            c.plan_command(Op.START, now_s)
+
+    monkeypatch.setattr(answers, "on_ack", starts_by_itself)
+
+    found = host_violations("ARM", *["accepted"] * 3, until="PLACE")
+
+    assert "SR-26: FREEZE is one of those that ARM and START allowed" in found
 
 
 # -- conditions -----------------------------------------------------------------------------------

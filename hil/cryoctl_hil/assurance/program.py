@@ -173,12 +173,15 @@ PROGRAMS: Final[tuple[Program, ...]] = (
     ),
     Program(
         "reach",
-        "search of every state that the probe's firmware can come to",
+        "search of every state that the probe's firmware and the controller can come to",
         "cryoctl_hil.assurance.reach:run",
         (
             "reachable states of the device",
             "violations in the device",
             "dead ends in the device",
+            "reachable states of the host",
+            "violations in the host",
+            "dead ends in the host",
         ),
     ),
     Program(

@@ -8,17 +8,22 @@ their own; here a request arrives, or does not. A lease comes with every tick wh
 
 What is abstracted, and what that costs:
 
-- Readings take some 20 values, on both sides of every limit, one fault of the gas side and one of
-  the tip at a time (``_PLAIN_TIPS``). Values between are not tried; the tests of the single
-  interlocks hold their boundaries to the last unit.
-- Time: a request takes one tick of 10 ms, a change around the probe 5, *wait* goes on under
-  the same until the
-  next counter or clock reaches a limit. Fewer than 40 ticks are run; more are jumped over, which
-  is exact for all counters, since each grows by the same amount in every tick, and takes the tip's
-  filters as settled. It is not exact for the valve's duty, of which only on and off is looked at.
-- Two states count as one if the key is equal: sequence, authorisations, outputs, tip and lease
-  exactly, each counter by its place between its limits. A state stands for all with its key: what
-  two of them would do differently before the next limit is not seen.
+- Readings take some 20 values, on both sides of every limit. There is one fault at a time: from
+  one to the next the way leads over good readings, for 60 ms. A fault of the tip beside one of the
+  gas side is not tried. Values between are not tried; the tests of the single interlocks hold
+  their boundaries to the last unit.
+- Time: a request takes one tick of 10 ms, a change around the probe 6, *wait* goes on under the
+  same until the next counter or clock has passed a limit. Up to 20 ticks are run; more are jumped
+  over, which is exact for all counters, since each grows by the same amount in every tick, and
+  takes the tip's filters as settled. It is not exact for the valve's duty, of which only on and
+  off is looked at.
+- Two states count as one if the key is equal: sequence, authorisations and outputs exactly, each
+  counter by the limits that it has passed. A state stands for all with its key: what two of them
+  would do differently before the next limit is not seen.
+- Not in the key, because no decision and no claim asks for it: the command whose second answer is
+  owed; whether a latched probe says SAFE or FAULT (that is the beeper); what a lease claims outside
+  of a freeze; a reading in a state that does not look at it (``_GAS_MATTERS_IN``), for it can be
+  chosen anew where it does; which of two ways a tip cannot be believed.
 - Which of the causes a latched state has told, and which came first, is not part of the key: the
   sequence looks at neither but for a low battery, and the claims compare them before and after.
 """
@@ -58,16 +63,20 @@ from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.firmware_safety import find_trip
+from cryoctl_simulator.firmware_sensing import is_cooled
 from cryoctl_simulator.firmware_state import FirmwareState, Outputs
 
 _TICK_MS: Final = 10
-_RUN_TICKS_MAX: Final = 40
+_RUN_TICKS_MAX: Final = 20
+_LAST_TICKS: Final = 2
+"""Run one by one before and across a limit, whatever was jumped over."""
 _SETTLED_TICKS: Final = 100
 _HASH: Final = 0xC0FFEE
 _SLOW_TICK: Final = 20
 """What the firmware does every 200 ms, such as to let a leak test expire, it does in every tick."""
-_HELD_TICKS: Final = 5
-"""A change around the probe lasts for longer than all debouncing but that of the battery."""
+_HELD_TICKS: Final = 6
+"""A change around the probe lasts for longer than all debouncing but that of the battery, and
+until the step between two readings of the tip is forgotten."""
 _FOREVER_MS: Final = 3_600_000
 _COAST_MS: Final = 2_000  # Profile n2o-20g.
 
@@ -161,7 +170,7 @@ _WAIT: Final = "wait"
 
 
 TREATMENT: Final = (
-    "lease, idle", "SELF_TEST", _WAIT, _WAIT, "LEAK_TEST", *[_WAIT] * 8, "ARM", "START",
+    "lease, idle", "SELF_TEST", _WAIT, _WAIT, "LEAK_TEST", *[_WAIT] * 7, "ARM", "START",
     "PREWARM", _WAIT, _WAIT, "FREEZE", "lease, freezing", "tip at -60 C", _WAIT, "THAW with heat",
     "tip at -5 C", _WAIT, "tip at 36 C", *[_WAIT] * 6, "FREEZE for 180 s", "tip at -60 C", "THAW",
     "tip at 36 C", _WAIT, "END", _WAIT, "STIMULATE", _WAIT, "STOP", _WAIT, "CLEAR",
@@ -252,6 +261,7 @@ class DeviceWorld:
         self._model = FirmwareModel(FirmwareConfig.shipped("n2o-20g"), Boot("REACH", 1, b"reach"))
         self._session = OpenSession(self._model.session.identity)
         self._model.session = self._session
+        self._present: Place | None = None
         self._readings = {
             (tip, gas): Sensors(**{**_TIPS[tip], **_without_rejects(_GAS[gas])})
             for tip in _TIPS
@@ -276,19 +286,25 @@ class DeviceWorld:
     def step(self, state: Place, index: int) -> tuple[Place, list[str]]:
         """Run one input: a change around the probe, a request, or time."""
         name = self.inputs[index]
-        if name in (state.tip, state.gas, state.lease):
-            return state, []  # Nothing changes; time is another input.
+        if not _is_tried(name, state):
+            return state, []
         place = _changed(state, name)
         self._restore(place)
         request = _REQUESTS.get(name)
         broken: list[str] = []
         if name == _WAIT:
-            return self._wait(place, broken), broken
-        for _ in range(1 if request is not None else _HELD_TICKS):
-            place = self._tick(place, request, broken)
-        return place, broken
+            place = self._wait(place, broken)
+        else:
+            for _ in range(1 if request is not None else _HELD_TICKS):
+                place = self._tick(place, request, broken)
+        s = self._model.state
+        self._present = place._replace(memory=_get_state(s), outputs=_get_outputs(s.outputs))
+        return self._present, broken
 
     def _restore(self, place: Place) -> None:
+        if place is self._present:
+            return  # The model stands there still.
+        self._present = None
         s = self._model.state
         for name, value in zip(_STATE_NAMES, place.memory, strict=True):
             setattr(s, name, value)
@@ -299,7 +315,8 @@ class DeviceWorld:
         session.lease_count = s.leases_seen
 
     def _tick(self, place: Place, request: Command | Stop | None, broken: list[str]) -> Place:
-        """Run the production's tick once, and judge what it did."""
+        """Run the production's tick once, and judge what it did; its memory is taken later."""
+        self._present = None
         model, session = self._model, self._session
         now_ms = place.now_ms + _TICK_MS
         held = place.lease in _LEASES[:2]
@@ -323,62 +340,61 @@ class DeviceWorld:
         heard = Heard(request, tuple(session.answers), _tripped(session.events))
         ledger = followed(place.ledger, model.state, heard, around)
         broken += broken_claims(Step(before, model.state, heard, around, place.ledger, ledger))
-        return place._replace(
-            memory=_get_state(model.state),
-            outputs=_get_outputs(model.outputs),
-            ledger=ledger,
-            now_ms=now_ms,
-        )
+        return place._replace(ledger=ledger, now_ms=now_ms)
 
     def _wait(self, place: Place, broken: list[str]) -> Place:
-        """Go on under the same readings until the next counter reaches a limit."""
+        """Go on under the same readings until the next counter has passed a limit."""
         s = self._model.state
+        stood: tuple[int, ...] = ()
         grown = _counts(s, place.now_ms)
-        place = self._tick(place, None, broken)
+        for _ in range(_RUN_TICKS_MAX):
+            if _stands(s) == stood:
+                break  # Before, the counters do not grow as they will.
+            stood, grown = _stands(s), _counts(s, place.now_ms)
+            place = self._tick(place, None, broken)
         counts = _counts(s, place.now_ms)
-        ticks = _FOREVER_MS
-        for name, limits in _limits(s).items():
-            step = counts[name] - grown[name]
-            if step > 0:
-                where = bisect_left(limits, counts[name] + 1)
-                if where < len(limits):
-                    ticks = min(ticks, (limits[where] - counts[name]) // step)
-        if ticks == _FOREVER_MS:
-            return place
+        steps = {name: counts[name] - grown[name] for name in counts}
+        ticks = _ticks_to_limit(s, counts, steps)
         if ticks > _RUN_TICKS_MAX:
-            jump = ticks - 1
-            for name in _COUNTERS:
-                setattr(s, name, counts[name] + jump * (counts[name] - grown[name]))
-            if jump > _SETTLED_TICKS:
-                _settle(s)
-            now_ms = s.now_ms = place.now_ms + jump * _TICK_MS
-            ledger = place.ledger
-            if s.outputs.valve_permille > 0:
-                ledger = ledger._replace(valve_off_ms=now_ms)
-            place = place._replace(now_ms=now_ms, ledger=ledger)
-            ticks = 1
+            place = self._jump(place, ticks - _LAST_TICKS, counts, steps)
+            ticks = _LAST_TICKS
         for _ in range(ticks):
             place = self._tick(place, None, broken)
         return place
 
+    def _jump(
+        self, place: Place, ticks: int, counts: dict[str, int], steps: dict[str, int]
+    ) -> Place:
+        """Let ticks go by in which every counter grows as in the last one."""
+        s = self._model.state
+        for name in _COUNTERS:
+            setattr(s, name, counts[name] + ticks * steps[name])
+        if ticks > _SETTLED_TICKS:
+            _settle(s)
+        now_ms = s.now_ms = place.now_ms + ticks * _TICK_MS
+        ledger = place.ledger
+        if s.outputs.valve_permille > 0:
+            ledger = ledger._replace(valve_off_ms=now_ms)
+        return place._replace(now_ms=now_ms, ledger=ledger)
+
     def key(self, state: Place) -> Hashable:
-        """Return what is exact, and where each counter stands between its limits."""
+        """Return what can still decide something: see the module for each cut."""
         self._restore(state)
         s = self._model.state
         out = s.outputs
-        testing = s.state in (DeviceState.SELF_TEST, DeviceState.LEAK_TEST)
-        freezing = s.state == DeviceState.FREEZE
+        latched = s.state in _LATCHED
         counts = _counts(s, state.now_ms)
         return (
-            state.tip, state.gas, state.lease,
-            state.ledger.armed_ms >= 0, state.ledger.cycles_left,
+            _tip_class(state.tip), _relevant_gas(state.gas, s), _relevant_lease(state.lease, s),
+            0 <= state.ledger.armed_ms >= state.now_ms - 10_000, state.ledger.cycles_left,
             state.ledger.freeze_until_ms >= 0,
-            s.state, s.trip != 0, s.trip == Trip.BATTERY, s.action, s.pending_op, s.owned,
+            DeviceState.SAFE if latched else s.state,
+            latched and (s.trip != 0, s.trip == Trip.BATTERY, s.action),
             find_trip(self._model.config.limits, s) != 0,
-            s.cycles_left, s.cycles_armed, s.leak_test_passed, s.heating, s.driving,
-            testing and (s.test_failed, s.test_samples > 0, s.test_start_mbar > 0),
-            freezing and (s.mode_mismatches, s.phase_limit_ms),
-            min(s.tip_bad_samples, 3), s.tip_plausible, s.tip_mdegc, s.tip_rate_mdegc_s < -1_000,
+            s.cycles_left, s.cycles_armed, s.leak_test_passed, s.heating,
+            s.state in _TESTING and (s.test_failed, s.test_samples > 0, s.test_start_mbar > 0),
+            s.state == DeviceState.FREEZE and (s.mode_mismatches, s.phase_limit_ms),
+            min(s.tip_bad_samples, 3), 0 if s.tip_bad_samples >= 3 else s.tip_mdegc, is_cooled(s),
             min(s.flow_stuck_ticks, 3), s.overpressure_ticks >= 3, s.exhaust_ticks >= 3,
             out.valve_permille > 0, out.shutoff_open, out.tip_heater_permille > 0,
             out.heater_supply_on, out.skin_warmer_permille > 0, out.stimulus_ua > 0,
@@ -394,21 +410,30 @@ def _tripped(events: list[Event]) -> bool:
     return any(event.code == EventCode.TRIP for event in events)
 
 
-def _changed(place: Place, name: str) -> Place:
-    """Return the place with what ``name`` changes around the probe; one fault at a time."""
-    tip, gas = place.tip, place.gas
+def _is_tried(name: str, place: Place) -> bool:
+    """Return False for what changes nothing, and for a second fault beside the first."""
+    if name in (place.tip, place.gas, place.lease):
+        return False
+    state = place.memory[_STATE_AT]
     if name in _TIPS:
-        tip = name
-        gas = gas if name in _PLAIN_TIPS else "gas well"
-    elif name in _GAS:
-        gas = name
-        tip = tip if tip in _PLAIN_TIPS or name == "gas well" else "tip at -60 C"
+        return name in _PLAIN_TIPS or place.gas == "gas well"
+    if name in _GAS:
+        is_plain = place.tip in _PLAIN_TIPS and place.gas == "gas well"
+        return name == "gas well" or (is_plain and state in _GAS_MATTERS_IN.get(name, (state,)))
+    if name in _LEASES[:2]:
+        return state == DeviceState.FREEZE or place.lease not in _LEASES[:2]
+    return True
+
+
+def _changed(place: Place, name: str) -> Place:
+    """Return the place with what ``name`` changes around the probe."""
     ledger = place.ledger
-    if tip != place.tip:
+    if name in _TIPS:
         ledger = ledger._replace(tip_ms=place.now_ms)
-    if gas != place.gas:
+        return place._replace(tip=name, ledger=ledger)
+    if name in _GAS:
         ledger = ledger._replace(gas_ms=place.now_ms)
-    place = place._replace(tip=tip, gas=gas, ledger=ledger)
+        return place._replace(gas=name, ledger=ledger)
     if name in _LEASES:
         return place._replace(lease=name)
     return place
@@ -417,7 +442,7 @@ def _changed(place: Place, name: str) -> Place:
 _COUNTERS: Final = (
     "valve_shut_ms", "warm_ms", "quiet_ms", "leak_ms", "heater_on_ms", "heater_energy_uj",
     "prewarm_ms", "freeze_ms", "stimulus_ms", "battery_low_ms", "guards_open_ticks",
-    "falling_ticks",
+    "falling_ticks", "mode_mismatches",
 )  # fmt: skip
 _get_counts: Final = attrgetter(*_COUNTERS)
 
@@ -429,6 +454,15 @@ def _counts(s: FirmwareState, now_ms: int) -> dict[str, int]:
     return counts
 
 
+def _stands(s: FirmwareState) -> tuple[int, ...]:
+    """Return what the growth of the counters depends on, beside the readings."""
+    out = s.outputs
+    return (
+        s.state, s.trip, s.heating, s.driving, s.pending_op,
+        out.valve_permille > 0, out.shutoff_open, out.tip_heater_permille > 0, out.stimulus_ua > 0,
+    )  # fmt: skip
+
+
 def _limits(s: FirmwareState) -> dict[str, tuple[int, ...]]:
     """Return where each counter makes a difference; those that make none in this state have none.
 
@@ -437,19 +471,22 @@ def _limits(s: FirmwareState) -> dict[str, tuple[int, ...]]:
     """
     freezing = s.state == DeviceState.FREEZE
     return {
-        "valve_shut_ms": (_COAST_MS, _COAST_MS + 300, _COAST_MS + 1_300),
-        "warm_ms": (2_000,) if s.state in _THAWING else (),
-        "quiet_ms": (1_000,) if s.state in _LATCHED else (),
-        "leak_ms": (1_000,),
-        "heater_on_ms": (20_000,) if s.heating else (),
+        "valve_shut_ms": (_COAST_MS, _COAST_MS + 290, _COAST_MS + 1_300),
+        "warm_ms": (1_990,) if s.state in _THAWING else (),
+        "quiet_ms": (980,) if s.state in _LATCHED else (),
+        "leak_ms": (990,),
+        "heater_on_ms": (19_990,) if s.heating else (),
         "heater_energy_uj": (4_970_000,) if s.heating else (),
         "freeze_ms": (s.phase_limit_ms, 180_000) if freezing else (),
-        "prewarm_ms": (s.phase_limit_ms,) if s.state == DeviceState.PREWARM else (),
-        "stimulus_ms": (s.phase_limit_ms,) if s.state == DeviceState.STIMULATE else (),
-        "battery_low_ms": (100,),
-        "guards_open_ticks": (10,) if freezing else (),
-        "falling_ticks": (5,),
-        "in_state_ms": _STATE_LIMITS_MS.get(s.state, (s.phase_limit_ms,) if freezing else ()),
+        "prewarm_ms": (s.phase_limit_ms - _TICK_MS,) if s.state == DeviceState.PREWARM else (),
+        "stimulus_ms": (s.phase_limit_ms - _TICK_MS,) if s.state == DeviceState.STIMULATE else (),
+        "battery_low_ms": (90,) if s.driving or s.trip == Trip.BATTERY else (),
+        "guards_open_ticks": (9,) if freezing else (),
+        "mode_mismatches": (2,) if freezing else (),
+        "falling_ticks": (4,),
+        "in_state_ms": _STATE_LIMITS_MS.get(
+            s.state, (s.phase_limit_ms - _TICK_MS,) if freezing else ()
+        ),
         "leak_test_age_ms": (1_800_000,),
     }
 
@@ -457,18 +494,62 @@ def _limits(s: FirmwareState) -> dict[str, tuple[int, ...]]:
 _LATCHED: Final = (DeviceState.SAFE, DeviceState.FAULT)
 _THAWING: Final = (DeviceState.THAW, *_LATCHED)
 _STATE_LIMITS_MS: Final[dict[int, tuple[int, ...]]] = {
-    DeviceState.ARMED: (10_000,),
-    DeviceState.SELF_TEST: (500,),
-    DeviceState.LEAK_TEST: (500, 1_500, 1_600, 11_500, 11_600),
-    DeviceState.PREWARM: (5_000,),
+    DeviceState.ARMED: (9_990,),
+    DeviceState.SELF_TEST: (490,),
+    DeviceState.LEAK_TEST: (490, 1_500, 1_600, 11_500, 11_590),
+    DeviceState.PREWARM: (4_990,),
 }
 
 
+def _ticks_to_limit(s: FirmwareState, counts: dict[str, int], steps: dict[str, int]) -> int:
+    """Return in how many ticks the next counter has passed its next limit; 0 if none grows."""
+    ticks = []
+    for name, limits in _limits(s).items():
+        where = bisect_left(limits, counts[name])
+        if steps[name] > 0 and where < len(limits):
+            ticks.append((limits[where] - counts[name]) // steps[name] + 1)
+    return min(ticks, default=0)
+
+
 def _between(limits: tuple[int, ...], count: int) -> int:
-    """Return the place of ``count`` between its limits: below, at or beyond each."""
-    where = bisect_left(limits, count)
-    at = where < len(limits) and limits[where] == count
-    return 2 * where + at
+    """Return how many of its limits ``count`` has passed."""
+    return bisect_left(limits, count)
+
+
+_TESTING: Final = (DeviceState.SELF_TEST, DeviceState.LEAK_TEST)
+_BAD_TIPS: Final = ("tip at 90 C", "tip sensor open")
+_CAN_FREEZE: Final = (DeviceState.STARTED, DeviceState.THAW)
+_DRIVING: Final = (DeviceState.PREWARM, DeviceState.FREEZE, DeviceState.STIMULATE)
+_GAS_MATTERS_IN: Final[dict[str, tuple[int, ...]]] = {
+    "supply at 62.1 bar": (DeviceState.IDLE, *_CAN_FREEZE),
+    "battery at 3.2 V": (
+        DeviceState.IDLE, DeviceState.SELF_TEST, *_CAN_FREEZE, *_DRIVING, *_LATCHED,
+    ),
+    "flow sensor open": (DeviceState.IDLE, *_TESTING, *_CAN_FREEZE, DeviceState.FREEZE),
+    "skin sensor open": (DeviceState.SELF_TEST, DeviceState.STARTED),
+    "6 frames rejected": (DeviceState.THAW, *_DRIVING),
+}  # fmt: skip
+"""States in which a reading can decide something; it can be chosen anew in each of them."""
+
+
+def _tip_class(tip: str) -> str:
+    """Return the tip's reading; to the firmware all that cannot be believed are one."""
+    return "tip not to be believed" if tip in _BAD_TIPS else tip
+
+
+def _relevant_gas(gas: str, s: FirmwareState) -> str:
+    if s.state not in _GAS_MATTERS_IN.get(gas, (s.state,)):
+        return "gas well"
+    if gas == "battery at 3.2 V" and s.state in _LATCHED and s.trip != Trip.BATTERY:
+        return "gas well"  # Found while an output was on; else it is no cause.
+    return gas
+
+
+def _relevant_lease(lease: str, s: FirmwareState) -> str:
+    """Return the lease; what it claims is compared in a freeze alone."""
+    if lease in _LEASES[:2] and s.state != DeviceState.FREEZE:
+        return "lease"
+    return lease
 
 
 def _settle(s: FirmwareState) -> None:

@@ -184,8 +184,7 @@ def _freeze_is_counted(t: Step) -> bool:
 def _start_follows_arm(t: Step) -> bool:
     if not t.heard.took(Op.START):
         return True
-    # The tick that finds the 10 s over takes what came in it first.
-    return t.was.armed_ms >= 0 and t.around.now_ms - t.was.armed_ms <= 10_000 + _TICK_MS
+    return t.was.armed_ms >= 0 and t.around.now_ms - t.was.armed_ms <= 10_000
 
 
 def _freeze_ends(t: Step) -> bool:

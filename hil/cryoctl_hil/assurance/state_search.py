@@ -44,7 +44,8 @@ class Search:
 
     Attributes:
         states: Different ones, by the world's key.
-        transitions: Steps made: every input in every state that was expanded.
+        transitions: Every input in every state that was expanded, also those that the world leaves
+            out there because they change nothing or cannot come.
         depth: Inputs on the shortest way to the state farthest away.
         complete: No state was left unexpanded.
         violations: Broken claims, each with the shortest input path to it.
