@@ -38,6 +38,7 @@ ANCHOR_S: Final = 1.0
 """Between two hashes of the trail in the recording, and two looks at the time of day."""
 
 _ALARM: Final = "CLOCK_JUMP"
+_JUMP_SHOWN_S: Final = 30.0  # Long enough to be read; it is over when it happens.
 _CONFIG_DIGITS: Final = 16
 _ABOUT: Final = (
     "cryoctl", "python", "schema_hash", "profile", "profile_hash", "treatment_hash", "device",
@@ -64,6 +65,7 @@ class AuditedSink:
         self._reader = EventReader(user)
         self._clock = ClockWatch()
         self._jump = FINE
+        self._jump_until_s = 0.0
         self._anchor_due_s = 0.0
         self._anchored = 0
         # Passed on as they are, without a call in between: a treatment makes 200 a second.
@@ -79,7 +81,7 @@ class AuditedSink:
         troubles = [s for s in (self._recorder.storage, self._audit.storage) if s != FINE]
         troubles.sort(key=lambda storage: not storage.refuses_arming)
         if self._jump != FINE:
-            troubles.insert(0, self._jump)
+            troubles.append(self._jump)  # Last: a disk that fails is the worse news.
         if not troubles:
             return FINE
         refuses = any(storage.refuses_arming for storage in troubles)
@@ -96,7 +98,8 @@ class AuditedSink:
         self._recorder.control(control, now_s)
         if now_s >= self._anchor_due_s:
             self._anchor_due_s = now_s + ANCHOR_S
-            self._jump = FINE  # Its alarm has been raised by now.
+            if now_s >= self._jump_until_s:
+                self._jump = FINE
             self._look_at_clock(stamp_now(), now_s)
             self._put_anchor(now_s)
 
@@ -130,6 +133,7 @@ class AuditedSink:
             return
         text = f"the computer's clock was set by {jump_s:+.1f} s; phases go by another"
         self._jump = Storage(_ALARM, refuses_arming=False, text=text)
+        self._jump_until_s = now_s + _JUMP_SHOWN_S
         self._anchor_due_s = now_s + ANCHOR_S
         entry = Entry(stamp, "controller", CLOCK_JUMP, "utc", new={"by_s": round(jump_s, 3)})
         self._audit.add(entry._replace(at_s=now_s))

@@ -90,12 +90,12 @@ def test_a_clock_that_is_set_is_a_record_and_an_alarm_of_a_moment(
     world.sink.control(CONTROL, 0.0)
     world.utc += by
     seen = []
-    for second in (1.0, 1.5, 2.1, 3.2):
+    for second in (1.0, 2.0, 30.9, 32.0):
         world.pass_time(1.0)
         world.sink.control(CONTROL, second)
         seen.append((world.sink.storage.alarm, world.sink.storage.refuses_arming))
 
-    assert seen == [("CLOCK_JUMP", False), ("CLOCK_JUMP", False), ("", False), ("", False)]
+    assert seen == [*[("CLOCK_JUMP", False)] * 3, ("", False)]
     [record] = world.records()
     assert (record["action"], record["new"]) == ("clock_jump", {"by_s": by.total_seconds()})
 
