@@ -22,7 +22,6 @@ TIP_COLDEST_MDEGC: Final = -92_000  # SR-11; stricter than the -110 C of the sen
 TIP_HOTTEST_MDEGC: Final = 80_000  # SR-11
 TIP_STEP_MDEGC_MAX: Final = 2_500  # SR-11: 250 C/s over one tick of 10 ms.
 HISTORY_MASK: Final = 0x1F
-_BITS_SET: Final = tuple(history.bit_count() for history in range(HISTORY_MASK + 1))
 
 TIP_SCALE: Final = 256
 _FAST_DIVISOR: Final = 8  # 80 ms at 100 Hz
@@ -110,7 +109,7 @@ def _observe_tip(
         history += 1
         s.warm_ms = 0
     s.tip_history = history
-    s.tip_bad_samples = _BITS_SET[history]
+    s.tip_bad_samples = history.bit_count()
     if plausible:
         s.tip_mdegc = tip_mdegc
         scaled = tip_mdegc * TIP_SCALE

@@ -45,6 +45,7 @@ GUARDS_OPEN_S: Final = 0.1  # Longer than a contact that bounces.
 REJECTS_MAX: Final = 5  # SR-23, within 1 s.
 TICK_AGE_MAX_S: Final = 0.15  # SR-35
 HEATER_ENERGY_MARGIN_J: Final = 0.25  # Over the device's own budget, which trips first.
+_PROVED_C: Final = float("-inf")  # Began cold enough: nothing to ask until the next freeze.
 VALVE_OPEN: Final = 0.05  # Duty from which a valve counts as open.
 _FILTER_TAU_S: Final = 0.3
 _RATE_SPAN_S: Final = 0.5
@@ -449,18 +450,23 @@ def unexplained_reading(
     if residual_c is None:
         memory.residual_s = None
         return None
-    if abs(residual_c) <= RESIDUAL_C:
+    detail = _why_unexplained(residual_c)
+    if not detail:
         memory.residual_s = None
         return None
     if memory.residual_s is None:
         memory.residual_s = now_s
     if now_s - memory.residual_s < RESIDUAL_S:
         return None
-    if residual_c > 0.0:
-        detail = "warmer than the heat drawn explains"
-    else:
-        detail = "colder than the heat drawn explains, or the needle has left the tissue"
     return TripNotice(Trip.TIP_SENSOR, residual_c, RESIDUAL_C, "°C", detail)
+
+
+def _why_unexplained(residual_c: float) -> str:
+    if residual_c > RESIDUAL_C:
+        return "warmer than the heat drawn explains"
+    if residual_c < -RESIDUAL_C:
+        return "colder than the heat drawn explains, or the needle has left the tissue"
+    return ""
 
 
 def no_cooling(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> TripNotice | None:
@@ -480,7 +486,7 @@ def no_cooling(sample: Sample, memory: Memory, limits: Limits, now_s: float) -> 
         return None
     warmest_c = memory.open_tip_c - COOLING_PROOF_C
     if tip_c <= warmest_c:
-        memory.open_tip_c = COLD_TIP_C - 1.0  # Proved; nothing to ask until the next freeze.
+        memory.open_tip_c = _PROVED_C
         return None
     return TripNotice(Trip.NO_COOLING, tip_c, warmest_c, "°C")
 

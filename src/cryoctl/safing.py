@@ -31,6 +31,7 @@ _DEVICE_UNITS: Final[dict[Trip, tuple[float, str]]] = {
     Trip.MODE_MISMATCH: (1.0, "leases"),
 }
 """Scale and unit of what a device reports with a trip; others report no figures."""
+_AS_IT_CAME: Final = (1.0, "")
 
 
 @dataclass(slots=True)
@@ -144,5 +145,5 @@ def device_notice(trip: Trip, value: int, limit: int) -> TripNotice:
 
     Value and limit both 0 stand for a cause that is no figure over a limit.
     """
-    scale, unit = _DEVICE_UNITS.get(trip, (1.0, "")) if value or limit else (1.0, "")
+    scale, unit = _DEVICE_UNITS.get(trip, _AS_IT_CAME) if value or limit else _AS_IT_CAME
     return TripNotice(trip, value * scale, limit * scale, unit)

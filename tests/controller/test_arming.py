@@ -140,6 +140,7 @@ def test_a_battery_below_its_limit_blocks(battery_v: float | None, expected: lis
         ({"open_circuit": int(Sensor.TIP_2)}, ["SR-11"]),
         ({"open_circuit": int(Sensor.SKIN)}, ["SR-17"]),
         ({"open_circuit": int(Sensor.SUPPLY_PRESSURE | Sensor.EXHAUST_FLOW)}, ["SR-18", "SR-20"]),
+        ({"open_circuit": int(Sensor.EXHAUST_PRESSURE)}, ["SR-18"]),
         ({"open_circuit": int(Sensor.BATTERY)}, ["SR-36"]),
         ({"tip_temp_c": None}, ["SR-11"]),
         ({"tip_2_temp_c": None}, []),
@@ -227,3 +228,24 @@ def test_a_probe_on_the_mains_needs_no_charge() -> None:
     mains = n2o_profile().model_copy(update={"battery": None})
 
     assert ids(replace(with_sample(battery_v=3.4), profile=mains)) == []
+
+
+@pytest.mark.requirement("SR-19")
+def test_an_old_leak_test_is_told_in_minutes() -> None:
+    assert arm_blockers(replace(READY, leak_test_age_s=3_000.0)) == [
+        Blocker("SR-19", "50 min", "within 30 min", "leak test too old")
+    ]
+
+
+@pytest.mark.requirement("SR-22")
+@pytest.mark.parametrize(("cartridge_g", "expected"), [(12.0, []), (11.999, ["SR-22"])])
+def test_exactly_as_much_gas_as_is_asked_for_is_enough(
+    cartridge_g: float, expected: list[str]
+) -> None:
+    # 100 s at 100 mg/s and a fifth more are 12 g, in binary fractions too.
+    limits = READY.limits.model_copy(
+        update={"cartridge_usable_fraction": 1.0, "reach_s_max": 40.0, "gas_use_mg_s": 100.0}
+    )
+    view = replace(READY, treatment=a_treatment(count=1, hold_s=60.0), limits=limits)
+
+    assert ids(replace(view, cartridge_g=cartridge_g)) == expected

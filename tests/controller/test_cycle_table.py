@@ -168,3 +168,68 @@ def test_many_threads_may_use_one_table_at_the_same_time() -> None:
     for number, phases in enumerate(found):
         turned = rows[number:] + rows[:number]
         assert phases == [row.target for _ in range(200) for row in turned]
+
+
+WAYS = """
+DISCONNECTED connect CONNECTING
+CONNECTING linked IDLE
+IDLE begin SELF_TEST
+SELF_TEST passed LEAK_TEST
+LEAK_TEST passed READY
+READY place PLACEMENT
+PLACEMENT placed READY
+READY arm ARMED
+ARMED disarm READY
+ARMED start PREWARM
+PREWARM warmed COOLING
+COOLING reached HOLD
+COOLING missed THAWING
+HOLD held THAWING
+HOLD missed THAWING
+THAWING freed RELEASE
+RELEASE rest PAUSE
+PAUSE again COOLING
+RELEASE finish COMPLETE
+COMPLETE reset IDLE
+SAFE made_safe FAULT
+FAULT reset IDLE
+"""
+TRIPPED = (
+    "CONNECTING IDLE SELF_TEST LEAK_TEST READY PLACEMENT ARMED PREWARM COOLING HOLD THAWING "
+    "RELEASE PAUSE COMPLETE FAULT"
+)
+CLOSED = "CONNECTING IDLE READY COMPLETE SAFE FAULT"
+
+
+@pytest.mark.requirement("SR-26")
+def test_the_table_knows_these_ways_and_no_other() -> None:
+    expected = {tuple(line.split()) for line in WAYS.split("\n") if line}
+    expected |= {(phase, "trip", "SAFE") for phase in TRIPPED.split()}
+    expected |= {(phase, "close", "DISCONNECTED") for phase in CLOSED.split()}
+
+    assert {(row.source.value, row.trigger.value, row.target.value) for row in ROWS} == expected
+    for phase, trigger in itertools.product(Phase, Trigger):
+        known = any((phase.value, trigger.value) == way[:2] for way in expected)
+        assert MACHINE.knows(phase, trigger) is known
+
+
+@pytest.mark.requirement("SR-03")
+def test_each_phase_lets_these_operations_out_and_no_other() -> None:
+    found = {phase.value: {op.name for op in ops} for phase, ops in ALLOWED_OPS.items() if ops}
+
+    assert found == {
+        "IDLE": {"CLEAR"},
+        "SELF_TEST": {"SELF_TEST"},
+        "LEAK_TEST": {"LEAK_TEST"},
+        "READY": {"ARM", "END"},
+        "PLACEMENT": {"STIMULATE"},
+        "ARMED": {"START", "END"},
+        "PREWARM": {"PREWARM"},
+        "COOLING": {"FREEZE", "SETPOINT"},
+        "HOLD": {"SETPOINT"},
+        "THAWING": {"THAW"},
+        "RELEASE": {"END"},
+        "COMPLETE": {"END"},
+        "SAFE": {"THAW"},
+        "FAULT": {"CLEAR"},
+    }

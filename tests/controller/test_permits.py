@@ -20,6 +20,7 @@ OPEN = PermitContext(
     bench_waiver="",
 )
 ALLOWED = {
+    (Op.CLEAR, Phase.IDLE),  # A probe that tripped while nobody was connected.
     (Op.SELF_TEST, Phase.SELF_TEST),
     (Op.LEAK_TEST, Phase.LEAK_TEST),
     (Op.ARM, Phase.READY),
@@ -116,3 +117,14 @@ def test_a_waiver_waives_nothing_else() -> None:
     assert check(Op.ARM, replace(waived, stale=True)) is not None
     assert check(Op.ARM, replace(waived, profile_matches=False)) is not None
     assert check(Op.FREEZE, waived) is not None
+
+
+@pytest.mark.requirement("SR-41")
+@pytest.mark.parametrize(("stimulus_ua", "goes_out"), [(0, True), (1, False)])
+def test_the_weakest_stimulus_needs_a_stimulator_and_its_end_does_not(
+    stimulus_ua: int, goes_out: bool
+) -> None:
+    context = replace(OPEN, phase=Phase.PLACEMENT, stimulus_ua=stimulus_ua)
+
+    assert OPEN.stimulus_ua == 0
+    assert (check(Op.STIMULATE, context) is None) is goes_out

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -258,6 +259,40 @@ def faults_of(source: str) -> list[str]:
 )
 def test_the_small_faults_of_a_statement(source: str, expected: set[str]) -> None:
     assert set(faults_of(source)) == expected
+
+
+def test_faults_that_read_the_same_are_told_apart() -> None:
+    found = mutants("def f(a):\n    x = a + (1 * 1)\n")
+
+    assert [mutant.id for mutant in found if mutant.fault == "1 to 2"] == [
+        "f: x = a + (1 * 1): 1 to 2",
+        "f: x = a + (1 * 1): 1 to 2 (2)",
+    ]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="mutants are judged in forks")
+def test_a_mutant_is_put_into_functions_properties_and_constants_wherever_imported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from cryoctl_hil.assurance.mutant_session import put_into
+
+    source = (
+        "LIMIT = 300.5\nROWS = ((LIMIT, 'a'),)\n"
+        "def f(x):\n    return x > LIMIT\n"
+        "class C:\n    @property\n    def p(self):\n        return {}\n"
+    )
+    made, importer = ModuleType("made"), ModuleType("importer")
+    monkeypatch.setitem(sys.modules, "made", made)
+    monkeypatch.setitem(sys.modules, "importer", importer)
+    exec(source.format(1), vars(made))
+    f, c, importer.LIMIT = made.f, made.C(), made.LIMIT  # type: ignore[attr-defined]
+
+    mutated = source.format(2).replace("300.5", "301.5").replace("x >", "x <")
+    put_into(made, compile(mutated, "made", "exec"))
+
+    assert (f(1.0), c.p, importer.LIMIT, made.ROWS) == (
+        True, 2, 301.5, ((301.5, "a"),)
+    )  # fmt: skip
 
 
 def test_the_safety_core_has_more_than_600_mutants_and_each_is_another_program() -> None:

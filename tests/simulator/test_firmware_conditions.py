@@ -16,7 +16,7 @@ from cryoctl_protocol.codes import (
 )
 from cryoctl_protocol.messages import Command
 from cryoctl_protocol.profile import control_table, load_profile
-from cryoctl_simulator.firmware_commands import judge
+from cryoctl_simulator.firmware_commands import STATES_OF_OP, judge
 from cryoctl_simulator.firmware_config import (
     ALL_CAPABILITIES,
     ControlTable,
@@ -174,17 +174,89 @@ def test_arming_needs_a_tip_to_believe(bad_samples: int, expected: Answer) -> No
     assert answer(s, Op.ARM, cycles=1) is expected
 
 
+# One step before each limit, and at it.
+CAUSES: list[tuple[Trip, dict[str, int], dict[str, int]]] = [
+    (Trip.TIP_SENSOR, {"tip_bad_samples": 2}, {"tip_bad_samples": 3}),
+    (
+        Trip.TIP_FLOOR,
+        {"tip_mdegc": -84_999, "tip_plausible": 1},
+        {"tip_mdegc": -85_000, "tip_plausible": 1},
+    ),
+    (Trip.OVERPRESSURE, {"overpressure_ticks": 2}, {"overpressure_ticks": 3}),
+    (
+        Trip.VALVE_STUCK,
+        {"valve_shut_ms": 2_300, "flow_stuck_ticks": 3},
+        {"valve_shut_ms": 2_301, "flow_stuck_ticks": 3},
+    ),
+    (
+        Trip.VALVE_STUCK,
+        {"valve_shut_ms": 2_301, "flow_stuck_ticks": 2},
+        {"valve_shut_ms": 2_301, "flow_stuck_ticks": 3},
+    ),
+    (
+        Trip.VALVE_STUCK,
+        {"valve_shut_ms": 2_301, "falling_ticks": 4},
+        {"valve_shut_ms": 2_301, "falling_ticks": 5},
+    ),
+    (
+        Trip.HEATER,
+        {"tip_mdegc": 43_000, "tip_plausible": 1},
+        {"tip_mdegc": 43_001, "tip_plausible": 1},
+    ),
+    (
+        Trip.HEATER,
+        {"heating": 1, "heater_on_ms": 20_000},
+        {"heating": 1, "heater_on_ms": 20_001},
+    ),
+    (
+        Trip.HEATER,
+        {"heating": 1, "heater_energy_uj": 5_000_000},
+        {"heating": 1, "heater_energy_uj": 5_000_001},
+    ),
+    (Trip.EXHAUST_BLOCKED, {"exhaust_ticks": 2}, {"exhaust_ticks": 3}),
+    (Trip.LEASE, {"driving": 1, "lease_left_ms": 1}, {"driving": 1, "lease_left_ms": 0}),
+    (
+        Trip.INTEGRITY,
+        {"driving": 1, "lease_left_ms": 1, "frames_rejected": 5},
+        {"driving": 1, "lease_left_ms": 1, "frames_rejected": 6},
+    ),
+    (
+        Trip.SENSOR_OPEN,
+        {"state": S.FREEZE, "phase_limit_ms": 1, "guards_open_ticks": 9},
+        {"state": S.FREEZE, "phase_limit_ms": 1, "guards_open_ticks": 10},
+    ),
+    (
+        Trip.FREEZE_TIMER,
+        {"state": S.FREEZE, "phase_limit_ms": 60_000, "freeze_ms": 60_000},
+        {"state": S.FREEZE, "phase_limit_ms": 60_000, "freeze_ms": 60_001},
+    ),
+    (
+        Trip.FREEZE_TIMER,
+        {"state": S.FREEZE, "phase_limit_ms": 999_999, "freeze_ms": 180_000},
+        {"state": S.FREEZE, "phase_limit_ms": 999_999, "freeze_ms": 180_001},
+    ),
+    (Trip.LEAK, {"leak_ms": 999}, {"leak_ms": 1_000}),
+    (
+        Trip.BATTERY,
+        {"driving": 1, "lease_left_ms": 1, "battery_low_ms": 99},
+        {"driving": 1, "lease_left_ms": 1, "battery_low_ms": 100},
+    ),
+    (Trip.MODE_MISMATCH, {"mode_mismatches": 2}, {"mode_mismatches": 3}),
+]
+
+
+@pytest.mark.requirement("SR-01")
 @pytest.mark.requirement("SR-27")
-@pytest.mark.parametrize(
-    ("s", "trip"),
-    [
-        (FirmwareState(tip_mdegc=-85_000, tip_plausible=True), Trip.TIP_FLOOR),
-        (FirmwareState(leak_ms=1_000), Trip.LEAK),
-    ],
-)
-def test_a_cause_that_was_told_is_passed_over(s: FirmwareState, trip: Trip) -> None:
+@pytest.mark.parametrize(("trip", "before", "at"), CAUSES)
+def test_each_cause_trips_at_its_limit_alone_and_is_passed_over_once_told(
+    trip: Trip, before: dict[str, int], at: dict[str, int]
+) -> None:
+    s = FirmwareState(**at)  # type: ignore[arg-type]
+
+    assert find_trip(N2O, FirmwareState(**before)) == Trip.NONE  # type: ignore[arg-type]
     assert find_trip(N2O, s) == trip
     assert find_trip(N2O, s, 1 << trip) == Trip.NONE
+    assert find_trip(N2O, s, ~(1 << trip)) == trip
 
 
 @pytest.mark.requirement("SR-11")
@@ -221,3 +293,58 @@ def test_an_open_valve_starts_every_count_of_flow_and_falling_anew() -> None:
     observe(N2O, s, FakeReadings(exhaust_flow_ug_s=30_000))
 
     assert (s.valve_shut_ms, s.flow_stuck_ticks, s.falling_ticks, s.leak_ms) == (0, 0, 0, 0)
+
+
+@pytest.mark.parametrize("state", list(S))
+def test_an_operation_without_a_number_is_possible_nowhere(state: DeviceState) -> None:
+    latched = state in (S.SAFE, S.FAULT)
+
+    found = answer(FirmwareState(state=int(state)), 0)  # type: ignore[arg-type]
+
+    assert found is (Answer.FAULT_LATCHED if latched else Answer.WRONG_STATE)
+    assert STATES_OF_OP[Op.STOP] == 0
+
+
+@pytest.mark.requirement("SR-27")
+@pytest.mark.parametrize("state", [S.SAFE, S.FAULT])
+@pytest.mark.parametrize(
+    ("quiet_ms", "expected"),
+    [(999, Answer.FAULT_LATCHED), (1_000, Answer.ACCEPTED), (1_001, Answer.ACCEPTED)],
+)
+def test_a_trip_is_cleared_after_a_second_without_its_cause(
+    state: DeviceState, quiet_ms: int, expected: Answer
+) -> None:
+    assert answer(FirmwareState(state=int(state), quiet_ms=quiet_ms), Op.CLEAR) is expected
+
+
+@pytest.mark.requirement("SR-01")
+@pytest.mark.parametrize(
+    ("lease_left_ms", "expected"), [(0, Answer.NOT_AUTHORISED), (1, Answer.ACCEPTED)]
+)
+@pytest.mark.parametrize(
+    ("op", "state", "fields"),
+    [
+        (Op.ARM, S.IDLE, {"cycles": 1}),
+        (Op.PREWARM, S.STARTED, {"duration_ms": 1_000}),
+        (Op.FREEZE, S.STARTED, {"setpoint_mdegc": -60_000, "duration_ms": 60_000}),
+        (Op.THAW, S.THAW, {"mode": ThawMode.ACTIVE, "energy_mj": 1}),
+        (Op.STIMULATE, S.IDLE, STIMULUS),
+    ],
+)
+def test_whatever_drives_needs_the_last_millisecond_of_a_lease(
+    op: Op, state: DeviceState, fields: dict[str, int], lease_left_ms: int, expected: Answer
+) -> None:
+    s = FirmwareState(
+        state=int(state), lease_left_ms=lease_left_ms, leak_test_passed=True, cycles_left=1,
+        valve_shut_ms=2_310, tip_mdegc=36_000,
+    )  # fmt: skip
+
+    assert answer(s, op, **fields) is expected
+
+
+@pytest.mark.requirement("SR-41")
+def test_turning_the_stimulator_off_needs_no_lease_and_the_weakest_stimulus_does() -> None:
+    s = FirmwareState(state=int(S.STIMULATE))
+
+    assert answer(s, Op.STIMULATE) is Answer.ACCEPTED
+    assert answer(s, Op.STIMULATE, **{**STIMULUS, "stimulus_ua": 1}) is Answer.NOT_AUTHORISED

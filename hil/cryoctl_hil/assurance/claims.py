@@ -486,7 +486,8 @@ class _Fork:
 
 
 @cache
-def _fork(moment: str) -> _Fork:
+def reach_moment(moment: str) -> _Fork:
+    """Treat up to a moment, once a process, and keep the world as it is there."""
     row = MOMENTS[moment]
     world = World(PROFILE, plan=plan_of(row.hold_s, thaw=row.thaw))
     assert world.run(within_s=300.0, until=row.reached) is not None, moment
@@ -514,7 +515,7 @@ SEEN_WITHIN_S: Final = 60.0
 def try_claim(claim: Claim, layer: str) -> Finding:
     """Break it, with the other layer off, and measure."""
     other_off = device_interlocks_off() if layer == HOST else host_interlocks_off()
-    fork = _fork(claim.moment)
+    fork = reach_moment(claim.moment)
     world = fork.world
     world.load(fork.data)
     began_s = world.now_s

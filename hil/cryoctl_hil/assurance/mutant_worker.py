@@ -22,6 +22,8 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+assert sys.platform != "win32"  # It has neither forks nor alarms.
+
 TIMEOUT_S = 60
 _GOLDEN_PROFILE = "template"  # One cycle: the quickest of the built-in treatments.
 KILLED, SURVIVED, TIMED_OUT = "killed", "survived", "timed out"
@@ -36,7 +38,7 @@ class Job:
         path: Its file.
         number: Of the fault; -1 leaves it as it is.
         oracle: ``claims`` runs ``tests`` in ``files``, or all in them; ``invariants`` searches
-            states; ``golden`` treats.
+            states and tries what a layer of interlocks claims to do alone; ``golden`` treats.
         side: Whose module it is.
     """
 
@@ -80,7 +82,7 @@ class _MutantFinder(MetaPathFinder):
 
 
 class _Chosen:
-    """Leaves the tests that run the mutated lines, the quickest first."""
+    """Leaves the tests that run the mutated lines, the quickest first, each with its own time."""
 
     def __init__(self, tests: Sequence[str]) -> None:
         self._order = {test: place for place, test in enumerate(tests)}
@@ -90,6 +92,9 @@ class _Chosen:
             (item for item in items if not self._order or item.nodeid in self._order),
             key=lambda item: self._order.get(item.nodeid, 0),
         )
+
+    def pytest_runtest_setup(self) -> None:
+        signal.alarm(TIMEOUT_S)
 
 
 def _claims(job: Job) -> bool:
@@ -101,9 +106,12 @@ def _claims(job: Job) -> bool:
 
 
 def _invariants(job: Job) -> bool:
+    from cryoctl_hil.assurance.claims import claims_of, try_claim
     from cryoctl_hil.assurance.reach import is_safe
 
-    return is_safe(job.side)
+    if job.side == "device" and not is_safe(job.side):
+        return False
+    return all(try_claim(claim, job.side).holds for claim in claims_of(job.side))
 
 
 def _golden(_job: Job) -> bool:
@@ -112,33 +120,37 @@ def _golden(_job: Job) -> bool:
     return not nominal_run(_GOLDEN_PROFILE).does_not_treat(_GOLDEN_PROFILE)
 
 
-_ORACLES: dict[str, Callable[[Job], bool]] = {
+ORACLES: dict[str, Callable[[Job], bool]] = {
     "claims": _claims,
     "invariants": _invariants,
     "golden": _golden,
 }
 
 
-def _in_fork(job: Job) -> str:
-    """Return what became of a mutant in a process of its own."""
+def in_fork(lives: Callable[[], bool]) -> str:
+    """Return what became of a mutant in a process of its own; ``lives`` makes and judges it."""
     child = os.fork()
     if child == 0:
-        os._exit(_child(job))
+        os._exit(_child(lives))
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status):
         return TIMED_OUT
     return SURVIVED if os.WEXITSTATUS(status) == 0 else KILLED
 
 
-def _child(job: Job) -> int:
+def _child(lives: Callable[[], bool]) -> int:
     signal.alarm(TIMEOUT_S)  # Its default action ends the process: no mutant can catch it.
-    if job.number >= 0:
-        sys.meta_path.insert(0, _MutantFinder(job))
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
-            return 0 if _ORACLES[job.oracle](job) else 1
+            return 0 if lives() else 1
         except BaseException:  # noqa: BLE001 (a mutant may raise anything: it has been noticed)
             return 1
+
+
+def _lives(job: Job) -> bool:
+    if job.number >= 0:
+        sys.meta_path.insert(0, _MutantFinder(job))
+    return ORACLES[job.oracle](job)
 
 
 def _main() -> None:
@@ -147,7 +159,8 @@ def _main() -> None:
             __import__(name)
     for line in sys.stdin:
         job = Job(**json.loads(line))
-        sys.stdout.write(json.dumps({"number": job.number, "verdict": _in_fork(job)}) + "\n")
+        verdict = in_fork(lambda job=job: _lives(job))  # type: ignore[misc]
+        sys.stdout.write(json.dumps({"number": job.number, "verdict": verdict}) + "\n")
         sys.stdout.flush()
 
 

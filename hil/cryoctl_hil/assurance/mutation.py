@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -39,6 +40,7 @@ class Mutant:
         text: The line as it stands.
         fault: What is changed.
         statement: First line of the statement that it is in.
+        twin: How many faults before it in its function read the same.
     """
 
     number: int
@@ -48,17 +50,20 @@ class Mutant:
     text: str
     fault: str
     statement: str
+    twin: int = 0
 
     @property
     def id(self) -> str:
         """What names it as long as the line stands as it does."""
-        return f"{self.where}: {self.text}: {self.fault}"
+        which = f" ({self.twin + 1})" if self.twin else ""
+        return f"{self.where}: {self.text}: {self.fault}{which}"
 
 
 def mutants(source: str) -> list[Mutant]:
     """Return every fault that can be made in ``source``, in the order of the text."""
     lines = source.splitlines()
     found: list[Mutant] = []
+    alike: Counter[tuple[str, str, str]] = Counter()
     tree = ast.parse(source)
     for number, (node, statement, where, fault, _) in enumerate(_faults(tree)):
         line = node.lineno
@@ -67,9 +72,10 @@ def mutants(source: str) -> list[Mutant]:
         found.append(
             Mutant(
                 number, line, max(line, end_line), where, text, fault,
-                lines[statement.lineno - 1].strip(),
+                lines[statement.lineno - 1].strip(), alike[where, text, fault],
             )
         )  # fmt: skip
+        alike[where, text, fault] += 1
     return found
 
 

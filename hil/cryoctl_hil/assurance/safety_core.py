@@ -54,6 +54,7 @@ _CONTROLLER: Final = (
     "test_permits*.py",
     "test_safing*.py",
     "test_stimulation.py",
+    "test_tick_ages.py",
 )
 _SIMULATOR: Final = ("test_firmware_*.py",)
 
