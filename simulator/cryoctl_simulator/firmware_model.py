@@ -103,12 +103,13 @@ class FirmwareModel:
         if s.state == _FREEZE:
             s.freeze_ms += TICK_MS
         requests = self.session.on_bytes(incoming, now_ms)
+        was_latched = s.state in _LATCHED
         self._watch_controller()
         observe(limits, s, readings)
         cause = find_trip(limits, s, s.trips_seen)
         if cause:
             self._on_cause(Trip(cause), readings)
-        elif s.state in _LATCHED:
+        elif was_latched:  # The tick that lost the owner is not quiet yet.
             # What lasts is told once, but nothing is over before it has gone (SR-27).
             s.quiet_ms = 0 if find_trip(limits, s) else s.quiet_ms + TICK_MS
         for request in requests:

@@ -464,6 +464,20 @@ def test_a_fault_clears_only_when_its_cause_has_been_absent_for_1_s() -> None:
 
 
 @pytest.mark.requirement("SR-27")
+@pytest.mark.parametrize(("since_lost_ms", "answer"), [(990, A.FAULT_LATCHED), (1_000, A.ACCEPTED)])
+def test_the_tick_that_lost_the_owner_is_not_quiet_yet(since_lost_ms: int, answer: Answer) -> None:
+    bench = bench_in(S.THAW)
+    bench.mode = None
+    while bench.state is S.THAW:
+        bench.tick()
+    lost_ms = bench.now_ms
+    bench.mode = HostMode.IDLE
+    bench.tick(since_lost_ms // 10 - 1)
+    assert bench.command(Op.CLEAR) is answer
+    assert bench.now_ms - lost_ms == since_lost_ms
+
+
+@pytest.mark.requirement("SR-27")
 def test_a_cleared_fault_restarts_nothing() -> None:
     bench = bench_in(S.FREEZE)
     bench.stop()

@@ -390,6 +390,7 @@ class DeviceWorld:
             state.ledger.freeze_until_ms >= 0,
             DeviceState.SAFE if latched else s.state,
             latched and (s.trip != 0, s.trip == Trip.BATTERY, s.action),
+            latched and s.quiet_ms > state.now_ms - state.ledger.quiet_ms,  # It counts too much.
             find_trip(self._model.config.limits, s) != 0,
             s.cycles_left, s.cycles_armed, s.leak_test_passed, s.heating,
             s.state in _TESTING and (s.test_failed, s.test_samples > 0, s.test_start_mbar > 0),

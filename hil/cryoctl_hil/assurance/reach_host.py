@@ -61,6 +61,7 @@ from cryoctl_hil.assurance.reach_host_pictures import (
     REJECTED,
     RESIDUAL,
     STILL,
+    STILL_FLOW,
     a_hello,
     telemetry_of,
 )
@@ -337,6 +338,10 @@ class HostWorld:
             memory.last_s += jumped_s
         if self._picture != STILL:
             memory.still_s += jumped_s
+        memory.guards_moved_s = tuple(
+            since_s if number == _FLOW_AT and self._picture == STILL_FLOW else since_s + jumped_s
+            for number, since_s in enumerate(memory.guards_moved_s)
+        )
         if c.phase is Phase.HOLD and self._is_in_band():
             c.cycles[-1].in_band_s += jumped_s
 
@@ -424,6 +429,7 @@ class HostWorld:
             (memory.leak_s, (1.0,)),
             (memory.residual_s, (1.0,)),
             (memory.still_s if self._picture == STILL else None, (1.0,)),
+            (memory.guards_moved_s[_FLOW_AT] if self._picture == STILL_FLOW else None, (2.0,)),
             (None if proved else memory.open_s, (3.0,)),
             (memory.skin_cold_s, (0.5,)),
             (memory.flow_high_s, (0.3,)),
@@ -476,6 +482,8 @@ class HostWorld:
 
 
 _COLD_C: Final = -10.0
+_FLOW_AT: Final = 2
+"""In the memory of readings that stand still: supply, exhaust, flow, skin."""
 _LATCHED: Final = (Phase.SAFE, Phase.FAULT)
 _FREEZING: Final = (Phase.COOLING, Phase.HOLD)
 _HEARD: Final = (Phase.IDLE, Phase.FAULT)

@@ -41,6 +41,7 @@ def _latched(**values: Any) -> Telemetry:
 
 REJECTED: Final = "freezing, 6 frames rejected"
 STILL: Final = "freezing, tip stands still"
+STILL_FLOW: Final = "freezing, flow stands still"
 RESIDUAL: Final = "freezing, 9 C warmer than its heat explains"
 _TIP: Final = int(Sensor.TIP)
 _FLOW: Final = int(Sensor.EXHAUST_FLOW)
@@ -68,6 +69,7 @@ PICTURES: Final[dict[str, Telemetry]] = {
     REJECTED: _freezing(),
     RESIDUAL: _freezing(),
     STILL: _freezing(),
+    STILL_FLOW: _freezing(),
     "thawing at -5 C": _shown(DeviceState.THAW, tip_mdegc=-5_000),
     "thawing at 10 C": _shown(DeviceState.THAW, tip_mdegc=10_000),
     "thawing at 44 C": _shown(DeviceState.THAW, tip_mdegc=44_000),
@@ -87,14 +89,21 @@ PICTURES: Final[dict[str, Telemetry]] = {
     ),
 }  # fmt: skip
 _DITHER_MDEGC: Final = 60
-"""A live sensor moves; SR-12 asks for 0.05 C."""
+"""A live sensor moves; SR-12 asks for 0.05 C, SR-43 of the others for their last digit."""
 
 
 def telemetry_of(picture: str, now_s: float) -> Telemetry:
-    """Return a sample of a picture, its tip alive."""
+    """Return a sample of a picture, its sensors alive."""
     shown, device_ms = PICTURES[picture], round(now_s * 1000.0)
-    dither_mdegc = 0 if picture == STILL else _DITHER_MDEGC * (device_ms // 50 % 2)
-    return shown._replace(device_ms=device_ms, tip_mdegc=shown.tip_mdegc + dither_mdegc)
+    digit = device_ms // 50 % 2
+    return shown._replace(
+        device_ms=device_ms,
+        tip_mdegc=shown.tip_mdegc + (0 if picture == STILL else _DITHER_MDEGC * digit),
+        skin_mdegc=shown.skin_mdegc + digit,
+        supply_mbar=shown.supply_mbar + digit,
+        exhaust_mbar=shown.exhaust_mbar + digit,
+        exhaust_flow_ug_s=shown.exhaust_flow_ug_s + (0 if picture == STILL_FLOW else digit),
+    )
 
 
 def a_hello(profile_hash: int) -> Hello:
