@@ -270,7 +270,11 @@ REST = Outputs(stimulus_hz=1, stimulus_pulse_us=60)
         ({"state": S.SELF_TEST}, replace(REST, led=True, beeper=True), False),
         ({"state": S.LEAK_TEST, "now_ms": 499}, replace(REST, shutoff_open=True), False),
         ({"state": S.LEAK_TEST, "now_ms": 500}, REST, False),
-        ({"state": S.PREWARM}, replace(REST, skin_warmer_permille=250, warmer_supply_on=True), True),
+        (
+            {"state": S.PREWARM},
+            replace(REST, skin_warmer_permille=250, warmer_supply_on=True),
+            True,
+        ),
         (
             {"state": S.STIMULATE, "stimulus_ua": 1_000, "stimulus_hz": 2,
              "stimulus_pulse_us": 100},

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from inspect import CO_OPTIMIZED
@@ -22,11 +21,9 @@ from typing import TextIO
 import pytest
 
 from cryoctl_hil.assurance.claims import MOMENTS, reach_moment
-from cryoctl_hil.assurance.mutant_worker import ORACLES, TIMEOUT_S, Job, in_fork
+from cryoctl_hil.assurance.mutant_worker import ORACLES, Job, in_fork, set_alarm
 from cryoctl_hil.assurance.mutation import apply
 from cryoctl_hil.assurance.safety_core import core_tests
-
-assert sys.platform != "win32"  # It has neither forks nor alarms.
 
 
 def put_into(module: ModuleType, mutated: CodeType) -> None:
@@ -105,7 +102,7 @@ class _Judge:
             return ORACLES[job.oracle](job)
         chosen = [self._items[test] for test in job.tests]
         for item, following in zip(chosen, [*chosen[1:], None], strict=True):
-            signal.alarm(TIMEOUT_S)
+            set_alarm()
             session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.testsfailed:
                 return False

@@ -22,8 +22,6 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-assert sys.platform != "win32"  # It has neither forks nor alarms.
-
 TIMEOUT_S = 60
 _GOLDEN_PROFILE = "template"  # One cycle: the quickest of the built-in treatments.
 KILLED, SURVIVED, TIMED_OUT = "killed", "survived", "timed out"
@@ -94,7 +92,7 @@ class _Chosen:
         )
 
     def pytest_runtest_setup(self) -> None:
-        signal.alarm(TIMEOUT_S)
+        set_alarm()
 
 
 def _claims(job: Job) -> bool:
@@ -127,8 +125,16 @@ ORACLES: dict[str, Callable[[Job], bool]] = {
 }
 
 
+def set_alarm() -> None:
+    """Have this process ended should what follows hang."""
+    if sys.platform != "win32":
+        signal.alarm(TIMEOUT_S)
+
+
 def in_fork(lives: Callable[[], bool]) -> str:
     """Return what became of a mutant in a process of its own; ``lives`` makes and judges it."""
+    if sys.platform == "win32":
+        raise NotImplementedError("mutants are judged in forks, which Windows has not")
     child = os.fork()
     if child == 0:
         os._exit(_child(lives))
@@ -139,7 +145,7 @@ def in_fork(lives: Callable[[], bool]) -> str:
 
 
 def _child(lives: Callable[[], bool]) -> int:
-    signal.alarm(TIMEOUT_S)  # Its default action ends the process: no mutant can catch it.
+    set_alarm()  # Its default action ends the process: no mutant can catch it.
     with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
         try:
             return 0 if lives() else 1
