@@ -167,7 +167,7 @@ def test_the_commands_list_check_export_and_import(
     capsys.readouterr()
     assert invoke(["requirements", "--requirements", "back.toml", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [row["id"] for row in rows[-2:]] == ["SR-41", "ACME-REQ-1"]
+    assert [row["id"] for row in rows[-2:]] == ["SR-44", "ACME-REQ-1"]
     assert rows[-1]["source"] == "back.toml"
     assert rows[-1]["bound"] == 2.0
     assert read_requirements(Path("back.toml").read_text("utf-8"), "x").added == (

@@ -143,8 +143,9 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-OF_EXTRAS = {"pandas", "pyarrow", "pytest", "scipy"}
-"""Imported where they are used, after a look whether they are there; what pytest loads, by it."""
+OF_EXTRAS = {"coverage", "hypothesis", "pandas", "pyarrow", "pytest", "scipy"}
+"""Imported where they are used, after a look whether they are there; what pytest loads, by it.
+Assurance programs that need a clone with its tests may import what comes with one."""
 
 
 def test_the_wheel_requires_whatever_its_modules_import(installed: Installed) -> None:
