@@ -28,9 +28,11 @@ run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no har
 test: $(DEV_STAMP) ## the whole test suite
 	@$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
 
-assure: $(DEV_STAMP) ## what takes minutes; KILLS=50 TRIALS=100 PATIENTS=200 scale it
-	@KILLS=$(or $(KILLS),50) TRIALS=$(or $(TRIALS),100) PATIENTS=$(or $(PATIENTS),200) \
-		$(BIN)/python -m pytest -s -m assure $(ARGS)
+assure: $(DEV_STAMP) ## every assurance program, hours of it: SCALE=0.1 for a tenth, PROGRAMS="reach frames" for some
+	@$(BIN)/cryoctl assure --scale $(or $(SCALE),1) --out docs/assurance $(PROGRAMS)
+ifndef PROGRAMS
+	@TRIALS=$(or $(TRIALS),100) PATIENTS=$(or $(PATIENTS),200) $(BIN)/python -m pytest -s -m assure $(ARGS)
+endif
 
 check: $(DEV_STAMP) ## style, types (Windows, too), import rules, spelling, generated files
 	$(BIN)/ruff check

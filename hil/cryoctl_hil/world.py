@@ -8,7 +8,7 @@ from typing import Final
 from unittest.mock import patch
 
 from cryoctl.core import Controller, Settings
-from cryoctl.lockstep import LockStep
+from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
 from cryoctl.records import Control, IceEstimate, LogEvent
 from cryoctl.sample import Sample
@@ -65,6 +65,7 @@ class Line:
         cut_to_host: Nothing that the probe sends arrives.
         noise_to_device: Arrives there once, ahead of what the host sends.
         noise_to_host: Arrives here once, ahead of what the probe sends.
+        said: What arrived here in the last step.
     """
 
     def __init__(self, device: SimulatedDevice) -> None:
@@ -72,6 +73,7 @@ class Line:
         self.cut_to_host = False
         self.noise_to_device = b""
         self.noise_to_host = b""
+        self.said = b""
         self._device = device
 
     def advance_to(self, now_s: float, incoming: bytes) -> bytes:
@@ -80,6 +82,7 @@ class Line:
         to_host = self._device.advance_to(now_s, to_device)
         to_host = self.noise_to_host + (b"" if self.cut_to_host else to_host)
         self.noise_to_device = self.noise_to_host = b""
+        self.said = to_host
         return to_host
 
     def save(self) -> bytes:
@@ -120,6 +123,7 @@ class World:
         plan: What to do; the profile's own treatment without one.
         seed: Of noise, nonces and serial number.
         query: More of the device's address, such as ``fault=tc_open@12s``.
+        operator: Asks for the next step; without one, somebody who does so at once.
 
     Attributes:
         watch: Looks at every step.
@@ -133,6 +137,7 @@ class World:
         plan: Treatment | None = None,
         seed: int = 1,
         query: str = "",
+        operator: Operator | None = None,
     ) -> None:
         self.controller, self.device, self.sink = new_parts(
             profile, plan=plan, seed=seed, query=query
@@ -140,13 +145,18 @@ class World:
         self.watch = SafetyWatch()
         self.stall_s = 0.0
         self.line = Line(self.device)
-        self._shell = LockStep(self.controller, self.line, AutomaticOperator())
+        self._shell = LockStep(self.controller, self.line, operator or AutomaticOperator())
         self._shell.run(until_s=0.0)  # Connects and moves nothing.
 
     @property
     def now_s(self) -> float:
         """Time since connecting."""
         return self._shell.now_s
+
+    @property
+    def ended(self) -> bool:
+        """True once nothing more will happen."""
+        return self._shell.ended
 
     def step(self) -> None:
         """Move by one device tick of 10 ms, and look."""
@@ -161,7 +171,7 @@ class World:
     def run(self, *, within_s: float, until: Callable[[World], bool] | None = None) -> float | None:
         """Go on until ``until`` or the end; return when it came true, or None if it did not."""
         last_s = self.now_s + within_s
-        while self.now_s < last_s and not self.controller.finished:
+        while self.now_s < last_s and not self.ended:
             self.step()
             if until is not None and until(self):
                 return self.now_s

@@ -52,7 +52,7 @@ class SimulatedDevice:
         """When the device's clock was 0; a clock that is fast moves it back."""
         self._clock_rest_ms = 0.0
         self._missed_ticks = 0
-        self._actuators = Actuators()
+        self.actuators = Actuators()
         self._faults = FaultSchedule(seed)
         self._waiting = b""
         self._received = b""
@@ -85,7 +85,7 @@ class SimulatedDevice:
                 self._boot_ms,
                 self._clock_rest_ms,
                 self._missed_ticks,
-                self._actuators,
+                self.actuators,
                 self._faults,
                 self._waiting,
                 self._received,
@@ -104,7 +104,7 @@ class SimulatedDevice:
             self._boot_ms,
             self._clock_rest_ms,
             self._missed_ticks,
-            self._actuators,
+            self.actuators,
             self._faults,
             self._waiting,
             self._received,
@@ -175,7 +175,7 @@ class SimulatedDevice:
         self.firmware = None
         self._waiting = b""
         self._received = b""
-        actuators = self._actuators
+        actuators = self.actuators
         actuators.valve = 0.0
         actuators.shutoff_open = False
         actuators.tip_heater = 0.0
@@ -202,7 +202,7 @@ class SimulatedDevice:
     def _step(self, tick: int) -> bytes:
         self._ticks = tick
         plant = self.plant
-        plant.step(self._actuators)
+        plant.step(self.actuators)
         readings = self.instruments.read(plant)
         if self._faults.is_busy:
             out = self._step_with_faults(tick, readings)
@@ -225,7 +225,7 @@ class SimulatedDevice:
         return out
 
     def _take_outputs(self, outputs: Outputs) -> None:
-        actuators = self._actuators
+        actuators = self.actuators
         actuators.valve = outputs.valve_permille / 1000.0
         actuators.shutoff_open = outputs.shutoff_open
         actuators.tip_heater = outputs.tip_heater_permille / 1000.0
@@ -261,7 +261,7 @@ class SimulatedDevice:
         else:
             self._miss_tick(self.firmware)
         if self.firmware is not None:
-            faults.drive(self._actuators, self.firmware.outputs)
+            faults.drive(self.actuators, self.firmware.outputs)
         return faults.to_controller(tick, out)
 
     def _advance_clock(self, gain_ms: float) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from cryoctl_protocol.codes import Trip
 from cryoctl_simulator.fault_row import (
+    ARMED,
     CONTROLLER,
     EITHER,
     EVERY,
@@ -18,6 +19,7 @@ from cryoctl_simulator.fault_row import (
     PROBE,
     READY,
     SELF_TEST,
+    STARTED,
     STIMULATE,
     TESTS,
     THAW,
@@ -90,6 +92,10 @@ def _stimulator_dead(actuators: Actuators, _outputs: Outputs, _present: Present)
 
 
 _NO_GAS: Final = "no gas is to flow"
+_SHORT_PREWARM: Final = (
+    "the switch in series is open but to prewarm and to freeze; a prewarming of 30 s or more ends "
+    "as SKIN_HOT"
+)
 _G: Final = Group.ACTUATORS
 _O: Final = Observable
 
@@ -100,8 +106,10 @@ ACTUATOR_FAULTS: Final = (
         hazards=("H-01", "H-02"), requirement="SR-07", trip=Trip.VALVE_STUCK,
         observable=_O.FLOW, hold=_hold("valve_held", 1.0), mend=mends("valve_held", None),
         expected=(
-            found(IDLE | SELF_TEST, PROBE, 0, "FAILED"),
-            found(LEAK_TEST | READY | STIMULATE, EITHER, 500, "VALVE_STUCK"),
+            found(IDLE | SELF_TEST, PROBE, 0, "FAILED", "VALVE_STUCK"),
+            found(LEAK_TEST, EITHER, 1500, "VALVE_STUCK"),
+            found(ARMED | PREWARM | STIMULATE, EITHER, 500, "VALVE_STUCK"),
+            found(STARTED, EITHER, 0, "VALVE_STUCK", only="with the valve shut"),
             found(FREEZE, EITHER, 0, "VALVE_STUCK"),
             found(THAW, EITHER, 2500, "VALVE_STUCK"),
             found(
@@ -142,8 +150,10 @@ ACTUATOR_FAULTS: Final = (
         parameters=(Parameter("opening", "1", 0.15, 0.02, 1.0),),
         observable=_O.FLOW, outputs=_valve_leak,
         expected=(
-            found(IDLE | SELF_TEST, PROBE, 0, "FAILED"),
-            found(LEAK_TEST | READY | STIMULATE, EITHER, 500, "VALVE_STUCK"),
+            found(IDLE | SELF_TEST, PROBE, 0, "FAILED", "VALVE_STUCK"),
+            found(LEAK_TEST, EITHER, 1500, "VALVE_STUCK"),
+            found(ARMED | PREWARM | STIMULATE, EITHER, 500, "VALVE_STUCK"),
+            found(STARTED, EITHER, 0, "VALVE_STUCK", only="with the valve shut"),
             found(FREEZE, EITHER, 0, "VALVE_STUCK"),
             found(THAW, EITHER, 2500, "VALVE_STUCK"),
             found(
@@ -181,10 +191,13 @@ ACTUATOR_FAULTS: Final = (
         observable=_O.HEATER, outputs=_heater_stuck_on,
         expected=(
             found(
-                EVERY - LATCHED - STIMULATE, PROBE, 0, "HEATER",
+                THAW, PROBE, 0, "HEATER",
                 only="in an active thaw; else the switch in series is open",
             ),
-            latent(LATCHED | STIMULATE, "the switch in series is open"),
+            latent(
+                EVERY - THAW,
+                "the switch in series is open, but for an active thaw that ends in time",
+            ),
         ),
     ),
     Fault(
@@ -203,12 +216,8 @@ ACTUATOR_FAULTS: Final = (
         hazards=("H-08",), requirement="SR-42",
         observable=_O.SKIN, outputs=_warmer_stuck_on,
         expected=(
-            found(
-                IDLE | TESTS | READY, EITHER, 0, "SKIN_HOT",
-                only="in a prewarming of 30 s or more; else the switch in series is open",
-            ),
-            latent(FREEZE, "the shaft takes the heat away, and the warmer is on anyway"),
-            latent(THAW | LATCHED | STIMULATE, "the switch in series is open"),
+            latent(EVERY - FREEZE - THAW, _SHORT_PREWARM),
+            nothing(FREEZE | THAW, "it is on anyway, or the switch in series is open"),
         ),
     ),
     Fault(

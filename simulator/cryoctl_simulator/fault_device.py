@@ -111,11 +111,11 @@ POWER_FAULTS: Final = (
         observable=_O.BATTERY_READING, hold=_sag_battery, mend=_mend_battery,
         expected=(
             found(IDLE | SELF_TEST, PROBE, 0, "FAILED"),
-            found(LEAK_TEST, CONTROLLER, 0, "REFUSED"),
+            found(LEAK_TEST, EITHER, 0, "REFUSED", "BATTERY"),
             found(READY, PROBE, 0, "BATTERY"),
             found(FREEZE | STIMULATE, PROBE, 500, "BATTERY"),
             found(THAW, EITHER, 0, "BATTERY", "COMMAND_FAILED"),
-            latent(LATCHED, "nothing is driven by the battery"),
+            found(LATCHED, PROBE, 0, "FAILED", "REFUSED"),
         ),
     ),
     Fault(
@@ -166,7 +166,7 @@ DEVICE_FAULTS: Final = (
         parameters=(Parameter("period_ms", "ms", 100.0, 20.0, 140.0),),
         observable=_O.TICKS, runs=_tick_late,
         expected=(
-            found(EVERY, EITHER, 400, "LINK", "TIP_SENSOR"),
+            found(EVERY, EITHER, 400, "LINK", "TIP_SENSOR", "REFUSED"),
         ),
     ),
     Fault(
@@ -187,9 +187,9 @@ DEVICE_FAULTS: Final = (
         hazards=("H-03",), requirement="SR-09", trip=Trip.FREEZE_TIMER,
         observable=_O.SEQUENCE, firmware=_stuck_scheduler,
         expected=(
-            found(IDLE | TESTS | READY, CONTROLLER, 0, "COMMAND_FAILED"),
+            found(IDLE | TESTS | LATCHED, CONTROLLER, 0, "COMMAND_FAILED"),
             latent(FREEZE, "the controller ends the freeze in time; without it FREEZE_TIMER does"),
-            latent(THAW | LATCHED | STIMULATE, "nothing here goes by the sequence's timer"),
+            latent(READY | THAW | STIMULATE, "what is driven here ends by a count of ticks, too"),
         ),
     ),
     Fault(

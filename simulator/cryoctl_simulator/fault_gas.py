@@ -14,7 +14,6 @@ from cryoctl_simulator.fault_row import (
     IDLE,
     LATCHED,
     LEAK_TEST,
-    PROBE,
     READY,
     SELF_TEST,
     STIMULATE,
@@ -109,6 +108,13 @@ def _press_button(readings: Readings, _present: Present) -> None:
 
 
 _NO_GAS: Final = "no gas is to flow"
+_OTHER_GAS: Final = (
+    "the other gas holds the set-point as well, unless that is colder than it can make the tip"
+)
+_INTO_TISSUE: Final = (
+    "nothing measures what leaves the needle; less comes out of the exhaust, as with a valve that "
+    "is nearly shut"
+)
 _G: Final = Group.GAS
 _U: Final = Group.USE
 _O: Final = Observable
@@ -133,7 +139,11 @@ GAS_FAULTS: Final = (
         parameters=(Parameter("liquid_g", "g", 0.5, 0.0, 100.0),),
         observable=_O.CARTRIDGE, begin=_drain,
         expected=(
-            found(EVERY - LATCHED - STIMULATE, CONTROLLER, 0, "NOT_EFFECTIVE", "GAS_LOW"),
+            found(
+                IDLE | TESTS | READY | FREEZE, CONTROLLER, 0,
+                "NOT_EFFECTIVE", "GAS_LOW", "NO_COOLING",
+            ),
+            latent(THAW, "what is left may do for the next freeze"),
             nothing(LATCHED | STIMULATE, _NO_GAS),
         ),
     ),
@@ -143,8 +153,7 @@ GAS_FAULTS: Final = (
         hazards=("H-02", "H-04"), requirement="SR-05",
         observable=_O.TIP, begin=_change_gas,
         expected=(
-            found(IDLE | TESTS | READY | FREEZE, CONTROLLER, 0, "NOT_EFFECTIVE"),
-            latent(THAW, "into tissue that is still cold the other gas may reach the set-point"),
+            latent(EVERY - LATCHED - STIMULATE, _OTHER_GAS),
             nothing(LATCHED | STIMULATE, _NO_GAS),
         ),
     ),
@@ -166,8 +175,8 @@ GAS_FAULTS: Final = (
         observable=_O.CARTRIDGE, begin=_set_cartridge_temp,
         expected=(
             found(IDLE | SELF_TEST, CONTROLLER, 0, "REFUSED"),
-            found(LEAK_TEST, PROBE, 0, "FAILED"),
-            found(READY | THAW, EITHER, 0, "COMMAND_FAILED"),
+            found(LEAK_TEST, EITHER, 0, "FAILED", "REFUSED"),
+            found(READY | THAW, EITHER, 0, "COMMAND_FAILED", "GAS_LOW"),
             found(FREEZE, CONTROLLER, 0, "GAS_LOW", "NOT_EFFECTIVE"),
             nothing(LATCHED | STIMULATE, _NO_GAS),
         ),
@@ -229,9 +238,11 @@ GAS_FAULTS: Final = (
         observable=_O.VENTED, hold=_hold("supply_leak_mg_s", "leak_mg_s"),
         mend=mends("supply_leak_mg_s", 0.0),
         expected=(
-            found(IDLE | TESTS, PROBE, 0, "FAILED"),
-            found(READY | FREEZE | THAW, EITHER, 0, "COMMAND_FAILED"),
-            latent(LATCHED | STIMULATE, "nobody looks at the pressure until the next leak test"),
+            found(IDLE | TESTS | LATCHED, EITHER, 0, "FAILED", "REFUSED"),
+            found(
+                READY | FREEZE | THAW | STIMULATE, EITHER, 0,
+                "COMMAND_FAILED", "FAILED", "REFUSED",
+            ),
         ),
     ),
     Fault(
@@ -242,7 +253,8 @@ GAS_FAULTS: Final = (
         observable=_O.FLOW, hold=_hold("tip_leak_fraction", "fraction"),
         mend=mends("tip_leak_fraction", 0.0),
         expected=(
-            found(EVERY - LATCHED - STIMULATE, CONTROLLER, 0, "NOT_EFFECTIVE"),
+            found(FREEZE, CONTROLLER, 0, "NOT_EFFECTIVE", only="if too little gas is left to hold"),
+            latent(EVERY - LATCHED - STIMULATE - FREEZE, _INTO_TISSUE),
             nothing(LATCHED | STIMULATE, _NO_GAS),
         ),
     ),
@@ -255,8 +267,10 @@ USE_FAULTS: Final = (
         hazards=("H-04",), requirement="SR-13",
         observable=_O.TIP, hold=_lose_contact, mend=_mend_contact,
         expected=(
-            found(EVERY - LATCHED - STIMULATE, CONTROLLER, 0, "NOT_EFFECTIVE"),
-            latent(LATCHED | STIMULATE, "nothing tells air from tissue"),
+            found(
+                EVERY, CONTROLLER, 0, "NOT_EFFECTIVE",
+                only="in a freeze; at rest nothing tells air from tissue",
+            ),
         ),
     ),
     Fault(
@@ -275,7 +289,11 @@ USE_FAULTS: Final = (
         hazards=("H-04", "H-07"), requirement="SR-13",
         observable=_O.TIP, begin=_move_needle,
         expected=(
-            latent(EVERY, "the tip is cold again within seconds; the zone is elsewhere"),
+            found(
+                FREEZE, CONTROLLER, 0, "NOT_EFFECTIVE",
+                only="if it leaves the band for too long",
+            ),
+            latent(EVERY - FREEZE, "the tip is cold again within seconds; the zone is elsewhere"),
         ),
     ),
     Fault(
@@ -284,8 +302,10 @@ USE_FAULTS: Final = (
         hazards=("H-07",), requirement="SR-14",
         observable=_O.TIP, hold=_lose_contact, mend=_mend_contact,
         expected=(
-            found(EVERY - LATCHED - STIMULATE, CONTROLLER, 0, "NOT_EFFECTIVE"),
-            latent(LATCHED | STIMULATE, "nothing feels that the needle is pulled"),
+            found(
+                EVERY, CONTROLLER, 0, "NOT_EFFECTIVE",
+                only="in a freeze; at rest nothing feels that the needle is pulled",
+            ),
         ),
     ),
     Fault(
@@ -294,8 +314,10 @@ USE_FAULTS: Final = (
         hazards=("H-19",), requirement="SR-28",
         observable=_O.IDENTITY, firmware=_change_probe,
         expected=(
-            found(IDLE, CONTROLLER, 0, "REFUSED", only="if it begins before the greeting"),
-            nothing(EVERY - IDLE, "who the probe is was asked at the greeting"),
+            nothing(
+                EVERY,
+                "who the probe is was asked at the greeting; before it, no command goes out",
+            ),
         ),
     ),
     Fault(

@@ -108,7 +108,7 @@ class LockStep:
             controller.connect(0.0)
             self._collect(0.0)
         try:
-            while not self._ended() and self.now_s < until_s:
+            while not self.ended and self.now_s < until_s:
                 self.step()
                 if self._stop.leaves(controller, self.now_s):
                     break
@@ -120,7 +120,9 @@ class LockStep:
         if controller.finished or self._stop.heard:
             self._say_last_words()
 
-    def _ended(self) -> bool:
+    @property
+    def ended(self) -> bool:
+        """True once the controller has finished and nobody asks for more."""
         return self.controller.finished and not self._operator.stays(self.controller)
 
     def _say_last_words(self) -> None:
@@ -149,7 +151,7 @@ class LockStep:
     def _take(self, incoming: bytes, now_s: float) -> bool:
         """Hand over what arrived; return True if the run ended with one of the frames."""
         controller = self.controller
-        running = not self._ended()
+        running = not self.ended
         bodies = self._deframer.feed(incoming)
         if bodies and self._deframer.rejects:
             errors = self._deframer.rejects.total()
@@ -158,7 +160,7 @@ class LockStep:
                 self._line_errors = errors
         for body in bodies:
             controller.on_body(body, now_s)
-            if running and self._ended():
+            if running and self.ended:
                 return True  # Nothing is read any more, as where frames come one by one.
         return False
 

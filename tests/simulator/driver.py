@@ -128,5 +128,5 @@ class Driver:
 
         The shut-off alone may stay open behind a shut valve, until that is proved to be shut.
         """
-        actuators = self.device._actuators
+        actuators = self.device.actuators
         return bool(actuators.valve or actuators.tip_heater or actuators.skin_warmer)

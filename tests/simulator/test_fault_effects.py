@@ -105,7 +105,7 @@ class World:
 
 def look(device: SimulatedDevice, sent: bytes) -> dict[Observable, object]:
     plant, readings = device.plant, device.instruments.readings
-    actuators, firmware = device._actuators, device.firmware
+    actuators, firmware = device.actuators, device.firmware
     stuck = plant.shutoff_stuck
     found: dict[Observable, object] = {
         O.TIP_READING: readings.tip_mdegc,
@@ -242,7 +242,7 @@ def test_a_firmware_that_hangs_is_reset_by_the_watchdog_with_all_outputs_off(
     driven = []
     for _ in range(30):
         world.run(1)
-        actuators = world.device._actuators
+        actuators = world.device.actuators
         on = actuators.valve or actuators.tip_heater or actuators.stimulus_ma
         driven.append(bool(on or actuators.skin_warmer or actuators.shutoff_open))
 

@@ -136,8 +136,8 @@ def test_a_fault_ends_in_the_trip_that_the_catalogue_expects(
     assert CATALOGUE[fault_id].trip is trip
     assert (Trip(first.trip), driver.state) == (trip, DeviceState.FAULT)
     assert 0 <= first.device_ms - began_ms <= within_s * 1000
-    assert driver.device._actuators.valve == 0.0
-    assert not driver.device._actuators.shutoff_open
+    assert driver.device.actuators.valve == 0.0
+    assert not driver.device.actuators.shutoff_open
 
 
 def _began_ms(driver: Driver, fault: str) -> int:
@@ -153,7 +153,7 @@ def test_a_heater_that_is_stuck_on_is_cut_off_by_its_supply() -> None:
     frozen = [t for t in driver.telemetry() if t.state == DeviceState.FREEZE]
     assert min(t.tip_mdegc for t in frozen) < -50_000
     assert driver.trip is Trip.HEATER
-    assert driver.device._actuators.tip_heater == 0.0
+    assert driver.device.actuators.tip_heater == 0.0
     driver.run_s(5)
     assert driver.device.plant.tip_temp_c < 43.0
 

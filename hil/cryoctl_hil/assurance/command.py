@@ -42,7 +42,7 @@ SCALE_MAX: Final = 1000.0
 )
 @click.option("--list", "lists", is_flag=True, help="List the programs and run none.")
 def assure(names: tuple[str, ...], scale: float, out: Path, page: Path | None, lists: bool) -> int:
-    """Run assurance programs: all, or those named. The whole takes most of an hour."""
+    """Run assurance programs: all, or those named. At scale 1 the whole takes some hours."""
     if lists:
         for program in PROGRAMS:
             click.echo(f"{program.name:<14} {program.text}")

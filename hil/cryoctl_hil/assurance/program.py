@@ -200,6 +200,18 @@ PROGRAMS: Final[tuple[Program, ...]] = (
             "mutants that live, argued one by one",
         ),
     ),
+    Program(
+        "matrix", "every fault in every state at three moments: delivered, seen, found, safe",
+        "cryoctl_hil.assurance.matrix:run",
+        (
+            "cells of fault x state x moment",
+            "cells whose fault is found",
+            "cells that are empty",
+            "cells that are late",
+            "cells that are not as declared",
+            "coldest true tip in any cell",
+        ),
+    ),
 )  # fmt: skip
 
 
