@@ -9,6 +9,7 @@ from cryoctl_hil.assurance.claims import plan_of
 from cryoctl_hil.assurance.golden import GOLDEN, nominal_run
 from cryoctl_hil.layers import device_interlocks_off, host_interlocks_off
 from cryoctl_hil.world import World
+from cryoctl_protocol.device_session import DeviceSession
 from cryoctl_protocol.profile import profile_names
 from cryoctl_simulator.instruments import SensorFault, SensorName
 
@@ -58,6 +59,22 @@ def test_a_lost_host_and_no_lease_watch_is_unsafe(frozen: World) -> None:
     frozen.load(data)
 
     assert "SR-01" in found
+
+
+@pytest.mark.requirement("SR-01")
+def test_a_probe_that_believes_a_lease_for_too_long_is_unsafe(
+    frozen: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = frozen.save()
+    monkeypatch.setattr(DeviceSession, "lease_left_ms", lambda _session, _now_ms: 3000)
+    frozen.load(data)  # Its watch begins anew.
+    frozen.line.cut_to_device = True
+
+    frozen.run(within_s=1.0)
+    found = frozen.watch.violations
+    frozen.load(data)
+
+    assert [text.split(" at ")[0] for text in found] == ["SR-01"]
 
 
 def test_a_true_tip_of_minus_100_c_is_unsafe_whatever_the_sensors_say(frozen: World) -> None:

@@ -20,6 +20,8 @@ TRUE_TIP_COLDEST_C: Final = -100.0
 """Below this the injury of a nerve turns towards irreversible; no cell may come to it."""
 TRUE_TIP_HOTTEST_C: Final = 60.0
 """43 C of SR-16, and 0.25 s of sensor lag and 0.2 s to act at the 30 C/s of 1.5 W in air."""
+UNLEASED_S_MAX: Final = 0.36
+"""SR-01: 300 ms of the last lease that was taken, 50 ms to act, and the tick that heard it."""
 _EPSILON_S: Final = 1e-6
 
 _IDLE: Final = int(DeviceState.IDLE)
@@ -102,11 +104,8 @@ def _feeds_under_pressure(c: Controller, device: SimulatedDevice, firmware: Firm
     return reading.supply_mbar > c.profile.limits.pressure_trip_bar * 1000.0
 
 
-def _is_driven_unwatched(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
-    s = firmware.state
-    out = s.outputs
-    if s.lease_left_ms > 0:
-        return False
+def _is_driven(firmware: FirmwareModel) -> bool:
+    out = firmware.state.outputs
     return out.valve_permille > 0 or out.tip_heater_permille > 0 or out.stimulus_ua > 0
 
 
@@ -140,7 +139,6 @@ RULES: Final = (
     Rule(
         "SR-18", "supply open with its pressure above the trip value", 0.05, _feeds_under_pressure
     ),
-    Rule("SR-01", "an output on without a lease", 0.05, _is_driven_unwatched),
     Rule("SR-09", "one freeze longer than 180 s", 180.1, _freezes),
     Rule("SR-26", "valve open outside FREEZE", 0.0, _valve_out_of_freeze),
     Rule("SR-41", "stimulator on outside STIMULATE", 0.0, _stimulates_elsewhere),
@@ -170,6 +168,9 @@ class SafetyWatch:
         self._phase = Phase.DISCONNECTED
         self._was_too_cold = False
         self._was_too_hot = False
+        self._leases = -1
+        self._leased_s = 0.0
+        self._told_unleased = False
 
     def look(self, controller: Controller, device: SimulatedDevice, now_s: float) -> None:
         """Judge the world as it is after a step."""
@@ -179,6 +180,7 @@ class SafetyWatch:
             self._tick_count = 0
         else:
             self._look_at_rules(controller, device, firmware, now_s)
+            self._look_at_leases(firmware, now_s)
             self._follow_state(firmware, now_s)
         phase = controller.phase
         if phase is not self._phase:
@@ -192,6 +194,18 @@ class SafetyWatch:
         if is_too_hot and not self._was_too_hot:
             self._violate("SR-16", now_s, f"true tip at {tip_c:.1f} C, hottest allowed 60 C")
         self._was_too_cold, self._was_too_hot = is_too_cold, is_too_hot
+
+    def _look_at_leases(self, firmware: FirmwareModel, now_s: float) -> None:
+        """Count from the lease that was taken, not by what the firmware makes of it."""
+        count = firmware.session.lease_count
+        if count != self._leases:
+            self._leases, self._leased_s = count, now_s
+        elif _is_driven(firmware) and now_s - self._leased_s > UNLEASED_S_MAX + _EPSILON_S:
+            if not self._told_unleased:
+                self._violate("SR-01", now_s, "an output on 0.36 s after the last lease")
+            self._told_unleased = True
+            return
+        self._told_unleased = False
 
     def _look_at_rules(
         self, controller: Controller, device: SimulatedDevice, firmware: FirmwareModel, now_s: float
