@@ -90,9 +90,12 @@ def test_a_frame_that_raises_is_told_with_the_command_that_repeats_it(
     def burst(*_: Any) -> Reject:
         raise ZeroDivisionError
 
+    healthy = frames.run(256 / 10_000_000, silent)  # Its specimens are kept for what follows.
     monkeypatch.setattr(DeviceSession, "_judge", burst)
 
     outcome = frames.run(256 / 10_000_000, silent)
+
+    assert healthy.ok
 
     assert measured(outcome)["mutated frames: exceptions"] == 1
     assert "ZeroDivisionError" in outcome.failures[0]
