@@ -20,10 +20,8 @@ from cryoctl.cycles import CycleRecord
 from cryoctl.exit_codes import EXIT_USAGE
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
-from cryoctl.records import Control, IceEstimate, LogEvent
-from cryoctl.sample import Sample
-from cryoctl.storage import FINE, Storage
 from cryoctl.treatment import Treatment, load_treatment
+from cryoctl_hil.sinks import NoSink
 from cryoctl_hil.virtual_patients import Patient, probe_in
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.profile import load_profile
@@ -50,33 +48,6 @@ profile = "n2o-20g"
 count = 1
 setpoint_c = -60.0
 """
-
-
-class NoSink:
-    """Keeps nothing."""
-
-    storage: Storage = FINE
-
-    def received(self, body: bytes, now_s: float) -> None:
-        """Drop a frame."""
-
-    def sent(self, body: bytes, now_s: float) -> None:
-        """Drop a frame."""
-
-    def sample(self, sample: Sample, now_s: float) -> None:
-        """Drop a sample."""
-
-    def control(self, control: Control, now_s: float) -> None:
-        """Drop a tick."""
-
-    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
-        """Drop an estimate."""
-
-    def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
-        """Drop a vendor message."""
-
-    def event(self, event: LogEvent) -> None:
-        """Drop an event."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,9 @@ from unittest.mock import patch
 from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
-from cryoctl.records import Control, IceEstimate, LogEvent
-from cryoctl.sample import Sample
-from cryoctl.storage import FINE, Storage
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_hil.assurance.oracles import SafetyWatch
+from cryoctl_hil.sinks import EventSink
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.peer import DeviceUrl, open_device
 from cryoctl_protocol.profile import load_profile
@@ -24,37 +22,6 @@ STEP_S: Final = 0.01
 
 
 def _no_tick(now_s: float) -> None: ...
-
-
-class EventSink:
-    """Keeps the events and forgets every other record."""
-
-    storage: Storage = FINE
-
-    def __init__(self) -> None:
-        self.events: list[LogEvent] = []
-
-    def received(self, body: bytes, now_s: float) -> None:
-        """Forget it."""
-
-    def sent(self, body: bytes, now_s: float) -> None:
-        """Forget it."""
-
-    def sample(self, sample: Sample, now_s: float) -> None:
-        """Forget it."""
-
-    def control(self, control: Control, now_s: float) -> None:
-        """Forget it."""
-
-    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
-        """Forget it."""
-
-    def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
-        """Forget it."""
-
-    def event(self, event: LogEvent) -> None:
-        """Keep it."""
-        self.events.append(event)
 
 
 class Line:

@@ -27,7 +27,8 @@ from cryoctl.supervisor import PeerLink
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_hil.assurance.claims import plan_of
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
-from cryoctl_hil.world import EventSink, new_parts
+from cryoctl_hil.sinks import EventSink
+from cryoctl_hil.world import new_parts
 from cryoctl_protocol.peer import Frame, FrameLink, LinkError
 from cryoctl_simulator.device import SimulatedDevice
 

@@ -20,8 +20,8 @@ from cryoctl.plan import make_plan
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_hil.assurance.crew import share_out
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
-from cryoctl_hil.dose_study import NoSink
 from cryoctl_hil.draws import Draws
+from cryoctl_hil.sinks import NoSink
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.peer import DeviceUrl, open_device
 from cryoctl_protocol.profile import profile_names

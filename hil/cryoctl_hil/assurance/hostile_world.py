@@ -14,7 +14,7 @@ from cryoctl.core import Controller, Settings
 from cryoctl.lockstep import STEPS_PER_S, LockStep, Operator
 from cryoctl.treatment import Treatment
 from cryoctl_hil.assurance.oracles import SafetyWatch
-from cryoctl_hil.dose_study import NoSink
+from cryoctl_hil.sinks import NoSink
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codes import HostMode, Op, SafeAction, Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap

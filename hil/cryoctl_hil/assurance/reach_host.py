@@ -40,10 +40,8 @@ from cryoctl import answers
 from cryoctl.core import Controller, Settings
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
-from cryoctl.records import Control, IceEstimate, LogEvent
-from cryoctl.sample import Sample
+from cryoctl.records import LogEvent
 from cryoctl.stimulation import STIMULUS_OFF, Stimulus
-from cryoctl.storage import FINE, Storage
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_hil.assurance.reach_host_claims import (
     Before,
@@ -65,6 +63,7 @@ from cryoctl_hil.assurance.reach_host_pictures import (
     a_hello,
     telemetry_of,
 )
+from cryoctl_hil.sinks import NoSink
 from cryoctl_protocol.codes import Answer, DeviceState, EventCode, Op, Result, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.messages import Ack, Done, Event
@@ -114,31 +113,11 @@ class Place(NamedTuple):
     greeted: bool
 
 
-class _Sink:
-    """Keeps events for the claims, and nothing else."""
-
-    storage: Storage = FINE
+class _Sink(NoSink):
+    """Notes that an alarm was raised, for the claims, and nothing else."""
 
     def __init__(self) -> None:
         self.raised = False
-
-    def received(self, body: bytes, now_s: float) -> None:
-        """Frames do not exist here."""
-
-    def sent(self, body: bytes, now_s: float) -> None:
-        """Frames do not exist here."""
-
-    def sample(self, sample: Sample, now_s: float) -> None:
-        """The search has shown it."""
-
-    def control(self, control: Control, now_s: float) -> None:
-        """The claims look at the controller itself."""
-
-    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
-        """The observer is a double."""
-
-    def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
-        """Nothing is decided by it."""
 
     def event(self, event: LogEvent) -> None:
         """Note that an alarm was raised."""
