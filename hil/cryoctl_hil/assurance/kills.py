@@ -12,25 +12,29 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 from cryoctl.audit_folder import check
 from cryoctl.clock import monotonic_s
-from cryoctl.recording import load_recording, recover_recording
+from cryoctl.recording import RecordingError, load_recording, recover_recording
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
 from cryoctl_hil.bench_probe import program
 from cryoctl_hil.draws import Draws
 from cryoctl_hil.wire_logs import telemetry_in
+from cryoctl_protocol.codes import DeviceState
 
 assert sys.platform != "win32"  # It has neither pseudo-terminals nor these signals.
 
 KILLS: Final = 100
 AT_ONCE: Final = 4
 """They wait more than they work."""
+TRIES: Final = 5
+"""A machine that stands still for a moment ends a freeze by itself: TICK_LATE."""
 SEED: Final = 20_261_121
 MOMENT_S: Final = (0.2, 15.0)
 """From the beginning of the first freeze."""
@@ -98,8 +102,9 @@ class Struck(NamedTuple):
         return 0 if self.recorded_ms is None else self.struck_ms - self.recorded_ms
 
 
-def strike(folder: Path, blow: Blow, wait_s: float) -> Struck:
-    """Start a freeze over a pseudo-terminal, strike the controller after ``wait_s``, look."""
+@contextmanager
+def _freezing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str], str]]:
+    """Yield probe and controller in their first freeze, and the path of the port between them."""
     (folder / "treatment.toml").write_text(_TREATMENT)
     with program("cryoctl", "sim", "--pty", "--log", "log", folder=str(folder)) as (probe, told):
         address = next(line.split()[1] for line in told if line.startswith("at "))
@@ -110,18 +115,29 @@ def strike(folder: Path, blow: Blow, wait_s: float) -> Struck:
             for line in said:
                 if "COOLING" in line:
                     break
-            # The line stays open, so that the probe goes on telling.
-            port = os.open(
-                address.removeprefix("serial:"), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK
-            )
-            _wait(wait_s)
-            struck_s = monotonic_s()
-            run.send_signal(blow.value)
-            _wait(_AFTERWARDS_S)
-            probe.send_signal(signal.SIGINT)
-            probe.communicate()
-            os.close(port)
-    return _judge(folder, blow, struck_s)
+            yield probe, run, address.removeprefix("serial:")
+
+
+def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
+    """Start a freeze over a pseudo-terminal, strike the controller after ``wait_s``, look.
+
+    Returns:
+        None if there was no freeze any more when the moment came: nothing was tried.
+    """
+    with _freezing(folder) as (probe, run, path):
+        # The line stays open, so that the probe goes on telling.
+        port = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        _wait(wait_s)
+        struck_s = monotonic_s()
+        run.send_signal(blow.value)
+        _wait(_AFTERWARDS_S)
+        probe.send_signal(signal.SIGINT)
+        probe.communicate()
+        os.close(port)
+    before = [sample for at_s, sample in telemetry_in(folder / "log") if at_s <= struck_s]
+    if before[-1].state != DeviceState.FREEZE:
+        return None
+    return _judge(folder, blow, before[-1].device_ms)
 
 
 class Bereft(NamedTuple):
@@ -144,25 +160,19 @@ class Bereft(NamedTuple):
         return "" if self.is_whole else "the recording is not whole"
 
 
-def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft:
+def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft | None:
     """Strike the probe's process ``wait_s`` into a freeze, and wait for the controller's end."""
-    (folder / "treatment.toml").write_text(_TREATMENT)
-    with program("cryoctl", "sim", "--pty", folder=str(folder)) as (probe, told):
-        address = next(line.split()[1] for line in told if line.startswith("at "))
-        with program(
-            "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device", address,
-            "--out", "run", folder=str(folder),
-        ) as (run, said):  # fmt: skip
-            for line in said:
-                if "COOLING" in line:
-                    break
-            _wait(wait_s)
-            probe.send_signal(blow.value)
-            try:
-                run.communicate(timeout=_HANGS_S)
-            except subprocess.TimeoutExpired:
-                return Bereft(blow, None, is_whole=False)
-            exit_code = run.returncode
+    with _freezing(folder) as (probe, run, _):
+        _wait(wait_s)
+        samples = telemetry_in(folder / "log")
+        if samples[-1][1].state != DeviceState.FREEZE:
+            return None
+        probe.send_signal(blow.value)
+        try:
+            run.communicate(timeout=_HANGS_S)
+        except subprocess.TimeoutExpired:
+            return Bereft(blow, None, is_whole=False)
+        exit_code = run.returncode
     recorded = load_recording(folder / "run" / "run.mcap")
     return Bereft(blow, exit_code, recorded.complete and not recorded.dropped)
 
@@ -171,7 +181,7 @@ def _wait(seconds: float) -> None:
     time.sleep(seconds)  # noqa: TID251 (the trial is two other processes in real time)
 
 
-def _judge(folder: Path, blow: Blow, struck_s: float) -> Struck:
+def _judge(folder: Path, blow: Blow, struck_ms: int) -> Struck:
     told = telemetry_in(folder / "log")
     recovered = folder / "recovered.mcap"
     trail = check(folder / "run").judgement
@@ -182,11 +192,11 @@ def _judge(folder: Path, blow: Blow, struck_s: float) -> Struck:
             recover_recording(left, "run.mcap", saved)
         loaded = load_recording(recovered)
         recorded_ms, events = int(loaded.telemetry["device_ms"][-1]), loaded.events
-    except (OSError, ValueError, IndexError):
+    except (OSError, ValueError, IndexError, RecordingError):
         pass  # Counted as unreadable.
     return Struck(
         blow,
-        struck_ms=max(sample.device_ms for at_s, sample in told if at_s <= struck_s),
+        struck_ms=struck_ms,
         open_ms=max(
             (sample.device_ms for _, sample in told if sample.valve_permille > 0), default=0
         ),
@@ -201,13 +211,14 @@ def run(scale: float, say: Say) -> Outcome:
     """Kill ``scale`` times 100 controllers and 100 probes, and stop as many of each."""
     count = max(1, round(KILLS * scale))
     with tempfile.TemporaryDirectory(prefix="cryoctl-kills-") as folder:
-        struck = strike_many(strike, Path(folder), count, say)
-        bereft = strike_many(strike_probe, Path(folder), count, say)
+        struck, void = strike_many(strike, Path(folder), count, say)
+        bereft, void_too = strike_many(strike_probe, Path(folder), count, say)
     failures = [
         f"controller {one.blow.name.lower()}: {fault}" for one in struck for fault in _faults(one)
     ]
     failures += [f"probe {one.blow.name.lower()}: {one.fault}" for one in bereft if one.fault]
-    return Outcome([*_measures(struck), _left_alone(bereft)], {"trials": 4 * count}, failures)
+    details = {"trials": 4 * count, "repeated, no freeze any more": void + void_too}
+    return Outcome([*_measures(struck), _left_alone(bereft)], details, failures)
 
 
 def _measures(struck: list[Struck]) -> list[Measure]:
@@ -244,25 +255,38 @@ def _left_alone(bereft: list[Bereft]) -> Measure:
 
 
 def strike_many(
-    strike_one: Callable[[Path, Blow, float], T], folder: Path, count: int, say: Say
-) -> list[T]:
-    """Strike ``count`` times in each way, some side by side, at moments drawn at random."""
+    strike_one: Callable[[Path, Blow, float], T | None], folder: Path, count: int, say: Say
+) -> tuple[list[T], int]:
+    """Strike ``count`` times in each way, some side by side, at moments drawn at random.
+
+    Returns:
+        What came of it, and how many trials were void and made again.
+    """
     draws = Draws(SEED)
-    folders, blows, moments_s = [], [], []
-    for number in range(count):
-        for blow in Blow:
-            here = folder / f"{strike_one.__name__}-{blow.name.lower()}-{number}"
+    blows = [blow for _ in range(count) for blow in Blow]
+    moments_s = [draws.between(*MOMENT_S) for _ in blows]
+    names = [f"{strike_one.__name__}-{number}" for number in range(len(blows))]
+
+    def insist(name: str, blow: Blow, moment_s: float) -> tuple[T, int]:
+        for void in range(TRIES):
+            here = folder / f"{name}-{void}"
             here.mkdir()
-            folders.append(here)
-            blows.append(blow)
-            moments_s.append(draws.between(*MOMENT_S))
-    struck = []
+            one = strike_one(here, blow, moment_s)
+            if one is not None:
+                return one, void
+        raise RuntimeError(
+            f"{TRIES} times the freeze was over before its controller or probe was struck: give "
+            "this machine less to do, and repeat"
+        )
+
+    struck, repeated = [], 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for number, one in enumerate(pool.map(strike_one, folders, blows, moments_s), 1):
+        for number, (one, void) in enumerate(pool.map(insist, names, blows, moments_s), 1):
             struck.append(one)
+            repeated += void
             if number % (2 * AT_ONCE) == 0:
-                say(f"{number} of {len(folders)} struck")
-    return struck
+                say(f"{number} of {len(names)} struck")
+    return struck, repeated
 
 
 def _faults(struck: Struck) -> list[str]:
