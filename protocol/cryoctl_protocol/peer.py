@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
+from cryoctl_protocol.link_limits import STREAM_LIMITS, LinkLimits
 from cryoctl_protocol.truth import TruthSource
 
 LINK_GROUP = "cryoctl.links"
@@ -176,6 +177,7 @@ class Opened:
         truth: Present where a simulated plant knows the truth.
         hands: Present where needle and cartridge are simulated too.
         files: Name and text of every file that shaped the device, for the recording.
+        limits: How old telemetry may be on this link.
     """
 
     description: str
@@ -185,6 +187,7 @@ class Opened:
     truth: TruthSource | None = None
     hands: Hands | None = None
     files: tuple[tuple[str, str], ...] = ()
+    limits: LinkLimits = STREAM_LIMITS
 
 
 def open_device(url: DeviceUrl) -> Opened:

@@ -66,6 +66,11 @@ class SimulatedDevice:
         """True for a probe with a research profile, which no port may offer."""
         return self._config.research
 
+    @property
+    def device_id(self) -> str:
+        """Serial number, which the seed decides."""
+        return f"SIM-{self._digest('serial')[:4].hex()}"
+
     # -- SyncPeer --------------------------------------------------------------------------------
 
     def advance_to(self, now_s: float, incoming: bytes) -> bytes:
@@ -183,9 +188,8 @@ class SimulatedDevice:
         actuators.stimulus_ma = 0.0
 
     def _new_firmware(self) -> FirmwareModel:
-        serial = self._digest("serial")[:4].hex()
         boot = Boot(
-            device_id=f"SIM-{serial}",
+            device_id=self.device_id,
             boot_id=int.from_bytes(self._digest(f"boot {self.boots}")[:4], "little"),
             nonce_seed=self._digest("nonce"),
         )

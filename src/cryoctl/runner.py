@@ -153,7 +153,7 @@ def _run(
     path = folder / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
-        settings = _settings(options, plug_ins)
+        settings = _settings(options, opened, plug_ins)
         metadata = {
             **_metadata(options, profile, opened),
             PLUG_INS: json.dumps(plug_ins.loaded),
@@ -283,13 +283,14 @@ def _recorder(
     return recorder if speed is None else QueuedRecorder(recorder)
 
 
-def _settings(options: RunOptions, plug_ins: PlugIns) -> Settings:
+def _settings(options: RunOptions, opened: Opened, plug_ins: PlugIns) -> Settings:
     seed = options.seed
     # Nonces repeat only with a simulator, where a run must.
     nonce_seed = secrets.token_bytes(32) if seed is None else f"host {seed}".encode()
     return Settings(
         key=DEMO_KEY,
         nonce_seed=nonce_seed,
+        link=opened.limits,
         cartridge_g=options.cartridge_g,
         bench_waiver=options.bench_waiver,
         audio_off=options.audio_off,

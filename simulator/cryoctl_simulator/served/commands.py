@@ -37,6 +37,7 @@ class HostPort(click.ParamType[tuple[str, int]]):
 @click.command()
 @click.option("--pty", is_flag=True, help="Serve as a serial port (not on Windows).")
 @click.option("--tcp", type=HostPort(), help="Serve at HOST:PORT; port 0 takes a free one.")
+@click.option("--mqtt", metavar="URL", help="Serve at a broker: mqtt://HOST/SITE or mqtts://...")
 @click.option("--link", type=click.Path(path_type=Path), help="A path that leads to the pty.")
 @click.option(
     "--profile", default=PROFILE, show_default=True, help="Of the probe: a name or a file."
@@ -57,6 +58,7 @@ class HostPort(click.ParamType[tuple[str, int]]):
 def sim(
     pty: bool,
     tcp: tuple[str, int] | None,
+    mqtt: str | None,
     link: Path | None,
     profile: str,
     scenario: str | None,
@@ -70,7 +72,7 @@ def sim(
     """Serve a simulated probe in real time until Ctrl-C.
 
     A serial port drops what nobody reads and sends at its baud rate; a TCP port has no rate. One
-    program at a time.
+    program at a time. At a broker any number may listen, and one commands.
     """
     from cryoctl_protocol.peer import DeviceUrl
     from cryoctl_simulator.device import SimulatedDevice
@@ -79,8 +81,10 @@ def sim(
     from cryoctl_simulator.served.fault_port import FaultServer
     from cryoctl_simulator.served.server import ProbeServer
 
-    if pty == (tcp is not None):
-        raise click.UsageError("give --pty for a serial port or --tcp HOST:PORT, one of them")
+    if [pty, tcp is not None, mqtt is not None].count(True) != 1:
+        raise click.UsageError(
+            "give --pty for a serial port, --tcp HOST:PORT or --mqtt URL, one of them"
+        )
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
     params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
@@ -90,7 +94,13 @@ def sim(
     device = opened.peer
     assert isinstance(device, SimulatedDevice)
     with contextlib.ExitStack() as stack:
-        endpoint = _open_pty(link) if tcp is None else TcpEndpoint(*tcp)
+        endpoint: Endpoint
+        if mqtt is not None:
+            endpoint = _at_broker(mqtt, device.device_id)
+        elif tcp is not None:
+            endpoint = TcpEndpoint(*tcp)
+        else:
+            endpoint = _open_pty(link)
         stack.callback(endpoint.close)
         back_door = None
         if fault_port is not None:
@@ -100,7 +110,7 @@ def sim(
         server = ProbeServer(
             device,
             endpoint,
-            baud=baud if tcp is None else None,
+            baud=baud if pty else None,
             boots_on_open=boot_on_open,
             faults=back_door,
             log=stream,
@@ -118,6 +128,18 @@ def sim(
             f"{server.lost_ticks} ticks and {server.overrun_bytes} bytes lost"
         )
     return 0
+
+
+def _at_broker(url: str, name: str) -> Endpoint:
+    """Return a place at a broker."""
+    from cryoctl_protocol.mqtt.address import MqttAddress
+    from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.served.mqtt_endpoint import MqttEndpoint
+
+    def tell(line: str) -> None:
+        click.echo(f"broker     {line}", err=True)
+
+    return MqttEndpoint(MqttAddress.of(DeviceUrl.parse(url), site_only=True), name, tell)
 
 
 def _open_pty(link: Path | None) -> Endpoint:

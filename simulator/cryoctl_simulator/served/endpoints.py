@@ -10,19 +10,27 @@ READ_SIZE: Final = 4096
 
 
 class Endpoint(Protocol):
-    """One end of a link that a program may open, close and open again.
+    """One end of a link that a program may open, close and open again."""
 
-    Attributes:
-        address: What a program opens, as a device address.
-        openings: How often it has been opened so far.
-        dropped_bytes: Bytes that the other end did not take in time.
-        refused: Programs turned away because one has it already.
-    """
+    @property
+    def address(self) -> str:
+        """What a program opens, as a device address."""
+        ...
 
-    address: str
-    openings: int
-    dropped_bytes: int
-    refused: int
+    @property
+    def openings(self) -> int:
+        """How often it has been opened so far."""
+        ...
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Bytes that the other end did not take in time."""
+        ...
+
+    @property
+    def refused(self) -> int:
+        """Programs turned away because one has it already."""
+        ...
 
     def poll(self) -> bool:
         """Look who is there; return True while somebody has it open."""

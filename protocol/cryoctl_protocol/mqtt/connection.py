@@ -1,0 +1,239 @@
+"""One connection to a broker, from CONNECT to its end; a new one for every attempt.
+
+The client library resends its own queue when the same client connects again (paho #733): a freeze
+asked for minutes ago would be delivered. So a client here lives for one connection, and everything
+that may move a probe goes with QoS 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import aiomqtt
+from aiomqtt.exceptions import MqttConnectError
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from cryoctl_protocol.mqtt.address import MqttAddress
+from cryoctl_protocol.mqtt.topics import CONTENT_TYPE
+from cryoctl_protocol.peer import AddressError, LinkError
+
+TIMEOUT_S: Final = 3.0
+"""For whatever a broker has to answer."""
+KEEP_ALIVE_S: Final = 2
+"""A broker that stands still is noticed after 4 s; leases and telemetry are what guards a probe."""
+UNSENT_MAX: Final = 8
+"""Payloads that may wait for a stalled broker: more would be old when they get there."""
+_SEND_BUFFER: Final = 16_384
+"""Bytes the kernel may hold for a stalled broker; its own choice is some megabytes."""
+_SOCKET_OPTIONS: Final = (
+    # A lease or a STOP must not wait for company (Nagle): 44 ms to 92 ms on loopback.
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER),
+)
+_NO_RETAINED: Final = 2
+_NEW_RETAINED: Final = 0
+_LOG: Final = logging.getLogger(__name__)
+_LOG.setLevel(logging.CRITICAL)  # What the client has to say comes as an error, too.
+
+
+class Received(NamedTuple):
+    """One publish as it came from the broker."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    response_topic: str | None
+    correlation: bytes | None
+
+
+class Will(NamedTuple):
+    """What the broker says of us, retained, when we are gone without a farewell."""
+
+    topic: str
+    payload: bytes
+
+
+class BrokerConnection:
+    """One connection to a broker.
+
+    Args:
+        address: Broker and how to get in.
+        identifier: Ours; a second client of this name throws the first one out.
+        subscribe: Topics to hear, each with True if what is retained there is wanted, too.
+        on_message: Called with each publish that comes, in order.
+        on_connected: Called when subscribed.
+        will: What the broker says when we are gone.
+
+    Attributes:
+        connected: True from ``on_connected`` on.
+        dropped: Payloads that were not sent, because the broker did not take what came before.
+    """
+
+    def __init__(
+        self,
+        address: MqttAddress,
+        *,
+        identifier: str,
+        subscribe: Sequence[tuple[str, bool]],
+        on_message: Callable[[Received], None],
+        on_connected: Callable[[], None],
+        will: Will | None = None,
+    ) -> None:
+        self.connected = False
+        self.dropped = 0
+        self._address = address
+        self._subscribe = subscribe
+        self._on_message = on_message
+        self._on_connected = on_connected
+        self._posts: set[asyncio.Task[None]] = set()
+        self._unsent = 0
+        self._client = aiomqtt.Client(
+            address.host,
+            address.port,
+            identifier=identifier,
+            username=address.user,
+            password=address.password,
+            logger=_LOG,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            properties=_connect_properties(),
+            keepalive=KEEP_ALIVE_S,
+            timeout=TIMEOUT_S,
+            tls_context=_tls_context(address),
+            socket_options=_SOCKET_OPTIONS,
+            will=None
+            if will is None
+            else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
+        )
+
+    async def run(self) -> None:
+        """Stay connected until cancelled; raises LinkError when that cannot be, or ends."""
+        try:
+            async with self._client:
+                await self._client.subscribe(
+                    [
+                        (
+                            topic,
+                            SubscribeOptions(
+                                qos=1,
+                                retainHandling=_NEW_RETAINED if retained else _NO_RETAINED,
+                                retainAsPublished=True,
+                            ),
+                        )
+                        for topic, retained in self._subscribe
+                    ]
+                )
+                self.connected = True
+                self._on_connected()
+                async for message in self._client.messages:
+                    self._on_message(_received(message))
+        except (aiomqtt.MqttError, OSError) as error:
+            raise LinkError(f"broker {self._address.broker}: {_why(error)}") from error
+        finally:
+            self.connected = False
+            for post in self._posts:
+                post.cancel()
+
+    def post(
+        self,
+        topic: str,
+        payload: bytes,
+        *,
+        qos: int = 0,
+        retain: bool = False,
+        expiry_s: int | None = None,
+        response_topic: str | None = None,
+        correlation: bytes | None = None,
+        urgent: bool = False,
+    ) -> None:
+        """Send in the order of the calls; nothing is kept for later.
+
+        Args:
+            topic: Where to.
+            payload: What.
+            qos: 1 has the broker confirm; nobody here waits for that.
+            retain: Whether the broker keeps it for who comes later.
+            expiry_s: After that the broker delivers it to nobody.
+            response_topic: Where an answer should go.
+            correlation: What an answer should carry.
+            urgent: Send though others still wait.
+        """
+        if not self.connected or (self._unsent >= UNSENT_MAX and not urgent):
+            self.dropped += 1
+            return
+        properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+        properties.ContentType = CONTENT_TYPE
+        if expiry_s is not None:
+            properties.MessageExpiryInterval = expiry_s
+        if response_topic is not None:
+            properties.ResponseTopic = response_topic
+        if correlation is not None:
+            properties.CorrelationData = correlation
+        self._unsent += 1
+        task = asyncio.get_running_loop().create_task(
+            self._publish(topic, payload, qos=qos, retain=retain, properties=properties)
+        )
+        self._posts.add(task)
+        task.add_done_callback(self._posted)
+
+    async def drain(self) -> None:
+        """Wait until the broker has taken what was posted, or has had its time."""
+        if self._posts:
+            await asyncio.wait(self._posts, timeout=TIMEOUT_S)
+
+    async def _publish(
+        self, topic: str, payload: bytes, *, qos: int, retain: bool, properties: Properties
+    ) -> None:
+        # An error shows at the connection itself; what was to be sent is void by then.
+        with contextlib.suppress(aiomqtt.MqttError, ValueError):
+            await self._client.publish(topic, payload, qos, retain, properties)
+
+    def _posted(self, task: asyncio.Task[None]) -> None:
+        self._unsent -= 1
+        self._posts.discard(task)
+
+
+def _connect_properties() -> Properties:
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    properties.SessionExpiryInterval = 0  # Nothing is kept for whoever is away.
+    return properties
+
+
+def _tls_context(address: MqttAddress) -> ssl.SSLContext | None:
+    if not address.tls:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=address.ca)
+        if address.cert is not None:
+            context.load_cert_chain(address.cert, address.key)
+    except (OSError, ssl.SSLError) as error:
+        raise AddressError(f"device {address}: ca, cert or key: {error}") from error
+    return context
+
+
+def _received(message: aiomqtt.Message) -> Received:
+    properties = message.properties
+    return Received(
+        str(message.topic),
+        bytes(message.payload),
+        message.retain,
+        getattr(properties, "ResponseTopic", None),
+        getattr(properties, "CorrelationData", None),
+    )
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, MqttConnectError):
+        return f"refused: {error}; check user, password and certificate"
+    text = str(error) or type(error).__name__
+    if "timed out" in text.lower():
+        return f"no answer in {TIMEOUT_S:g} s"
+    return text

@@ -1,0 +1,85 @@
+"""An MQTT broker as the place where a served probe's bytes come out. Nothing here blocks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
+from cryoctl_protocol.mqtt.address import MqttAddress
+from cryoctl_protocol.mqtt.device_side import DeviceSide
+
+WAITING_MAX: Final = 16
+"""Bodies that may wait for the probe's next tick; the oldest gives way."""
+JOIN_S: Final = 5.0
+
+
+class MqttEndpoint:
+    """A broker that any number of controllers may be at; the probe obeys one of them.
+
+    The connection lives in a thread with a loop of its own: a broker that stands still must not
+    hold up the probe.
+
+    Args:
+        address: Broker and site.
+        name: The probe's serial number.
+        tell: Called, from that thread, with a line for people when the connection comes or goes.
+    """
+
+    def __init__(self, address: MqttAddress, name: str, tell: Callable[[str], None]) -> None:
+        self.address = str(address._replace(device=name))
+        self.refused = 0
+        self._deframer = Deframer()
+        self._waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
+        self._loop = asyncio.SelectorEventLoop()
+        self._leaving = asyncio.Event()
+        self._side = DeviceSide(address, on_body=self._waiting.append, tell=tell)
+        self._thread = threading.Thread(target=self._serve, name="mqtt", daemon=True)
+        self._thread.start()
+
+    @property
+    def openings(self) -> int:
+        """Connections to the broker so far."""
+        return self._side.openings
+
+    @property
+    def dropped_bytes(self) -> int:
+        """Payloads that the broker did not take."""
+        return self._side.dropped
+
+    def poll(self) -> bool:
+        """Return True: a probe need not know who listens at its broker."""
+        return True
+
+    def take(self) -> bytes:
+        """Return what has arrived, as it would stand on a line."""
+        bodies = []
+        with contextlib.suppress(IndexError):
+            while True:
+                bodies.append(self._waiting.popleft())
+        return DELIMITER + b"".join(map(wrap, bodies)) if bodies else b""
+
+    def put(self, data: bytes) -> None:
+        """Post the frames that ``data`` completes."""
+        for body in self._deframer.feed(data):
+            self._loop.call_soon_threadsafe(self._side.publish, body)
+
+    def close(self) -> None:
+        """Leave the broker, which tells everybody that the probe is gone."""
+        self._loop.call_soon_threadsafe(self._leaving.set)
+        self._thread.join(JOIN_S)
+
+    def _serve(self) -> None:
+        with contextlib.closing(self._loop):
+            self._loop.run_until_complete(self._until_left())
+
+    async def _until_left(self) -> None:
+        serving = self._loop.create_task(self._side.run())
+        await self._leaving.wait()
+        await self._side.leave()
+        serving.cancel()
+        await asyncio.wait([serving])
