@@ -33,6 +33,8 @@ _COMMANDS: Final = {
     "treatments": LazyCommand("command_treatments:treatments", "List the built-in treatments."),
     "profiles": LazyCommand("command_profiles:profiles", "List the built-in probe profiles."),
     "monitor": LazyCommand("command_monitor:monitor", "Show what a probe says; sends nothing."),
+    "fleet": LazyCommand("command_fleet:fleet", "Show all probes of a broker; sends nothing."),
+    "gateway": LazyCommand("command_gateway:gateway", "Pass a probe's frames on to a broker."),
     "alarms": LazyCommand("command_alarms:alarms", "List the alarms, or try their signals."),
     "ports": LazyCommand("command_ports:ports", "List serial ports; writes to none."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),

@@ -91,6 +91,8 @@ class Monitor:
 
     def line(self, now_s: float) -> str:
         """Return the most important figures as one line."""
+        if self.heard_s is None:
+            return "nothing heard yet"
         found = dict(self.rows(now_s))
         alarms = [f"{alarm.look.mark} {alarm.id}" for alarm in self.alarms(now_s)]
         names = ("state", "tip", "supply", "exhaust", "valve", "heater")

@@ -128,6 +128,7 @@ class MqttLink:
                 identifier=self._controller,
                 subscribe=[
                     (self._topics.of(Leaf.CONN), True),
+                    (self._topics.of(Leaf.BIRTH), True),
                     (self._topics.of(Leaf.TELE), False),
                     (self._topics.of(Leaf.EVENT), False),
                     (self._answers, False),
@@ -151,19 +152,33 @@ class MqttLink:
         if message.topic == self._topics.of(Leaf.CONN):
             self._conn = Conn.parse(message.payload)
             return
-        if message.retained or len(message.payload) > BODY_SIZE_MAX:
+        if len(message.payload) > BODY_SIZE_MAX or self._is_anothers(message.payload):
             return
-        parsed = parse(message.payload)
-        if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Hello]:
-            hello = decode(parsed.message_id, parsed.payload)
-            assert isinstance(hello, Hello)
-            if topic_name(hello) != self._address.device:
-                self._lose(f"{self._where}: there answers another probe, {topic_name(hello)}")
-                return
+        if message.topic == self._topics.of(Leaf.BIRTH):
+            if not self._heard:
+                self._hand_over(message.payload)  # Who only looks on gets no other HELLO.
+            return
+        if message.retained:
+            return
         self._heard = True
+        self._hand_over(message.payload)
+
+    def _is_anothers(self, body: bytes) -> bool:
+        """Give the link up if this is the HELLO of another probe than the address names."""
+        parsed = parse(body)
+        if not isinstance(parsed, Parsed) or parsed.message_id != ID_OF[Hello]:
+            return False
+        hello = decode(parsed.message_id, parsed.payload)
+        assert isinstance(hello, Hello)
+        if topic_name(hello) == self._address.device:
+            return False
+        self._lose(f"{self._where}: there answers another probe, {topic_name(hello)}")
+        return True
+
+    def _hand_over(self, body: bytes) -> None:
         if len(self._frames) == FRAMES_MAX:
             self.dropped_frames += 1
-        self._frames.append(Frame(message.payload, asyncio.get_running_loop().time()))
+        self._frames.append(Frame(body, asyncio.get_running_loop().time()))
         self._wake()
 
     def _give_up_unheard(self) -> None:

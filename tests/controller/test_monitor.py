@@ -58,6 +58,10 @@ def test_before_anything_was_heard_there_is_nothing_to_show() -> None:
     assert Monitor().rows(0.0) == [("probe", "nothing heard yet")]
 
 
+def test_one_line_says_that_nothing_was_heard() -> None:
+    assert Monitor().line(3.0) == "nothing heard yet"
+
+
 def test_one_line_has_what_matters_most() -> None:
     line = listen(a_device(), until_s=0.5).line(0.5)
 

@@ -224,6 +224,8 @@ def test_the_vendor_page_names_every_key() -> None:
     [
         ("run", "| option |"),
         ("sim", "| option of sim |"),
+        ("gateway", "| option of gateway |"),
+        ("fleet", "| option of fleet |"),
         ("export", "| option of export |"),
         ("alarms", "| option of alarms |"),
         ("trace", "| option of trace |"),

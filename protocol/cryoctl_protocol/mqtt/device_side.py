@@ -15,6 +15,7 @@ from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, parse
 from cryoctl_protocol.messages import ID_OF, Hello, Vitals
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received, Will
+from cryoctl_protocol.mqtt.json_tree import JsonTree
 from cryoctl_protocol.mqtt.topics import (
     NAME,
     STATE_EXPIRY_S,
@@ -33,6 +34,7 @@ AGAIN_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between two attempts to reach the broker; the last one for ever."""
 STATE_PERIOD_S: Final = 1.0
 QUESTIONS_KEPT: Final = 16
+_NOBODY: Final = (0, 0)
 
 
 class DeviceSide:
@@ -63,11 +65,13 @@ class DeviceSide:
         self._on_body = on_body
         self._tell = tell
         self._known = asyncio.Event()
-        self._hello: Hello | None = None
+        self._is_there = False
+        self._boot_id = 0
         self._birth = b""
         self._connection: BrokerConnection | None = None
         self._asked: dict[Exchange, tuple[str, bytes | None]] = {}
         self._state_s = float("-inf")
+        self._json = JsonTree()
         self._dropped = 0
 
     @property
@@ -111,33 +115,36 @@ class DeviceSide:
         connection, topics = self._connection, self.topics
         if connection is None or topics is None:
             return
+        self._post_json(connection, topics, parsed)
         leaf = leaf_of(parsed.message_id)
         if leaf is Leaf.ACK:
-            answers = answer_of(parsed)
-            # A greeting that answers nobody is the birth, which has been posted.
-            if answers is not None:
-                topic, correlation = self._asked.get(answers, (topics.of(Leaf.EVENT), None))
-                connection.post(topic, body, correlation=correlation)
+            # A greeting that answers nobody says that the probe has just started.
+            answered = self._asked.get(answer_of(parsed) or _NOBODY)
+            topic, correlation = answered or (topics.of(Leaf.EVENT), None)
+            connection.post(topic, body, correlation=correlation)
             return
         connection.post(topics.of(leaf), body, qos=1 if leaf is Leaf.EVENT else 0)
         if parsed.message_id == ID_OF[Vitals]:
             self._keep_state(connection, topics, body)
 
+    def absent(self) -> None:
+        """Tell everybody that the probe is gone, until it says HELLO again."""
+        self._is_there = False
+        self._post_conn()
+
     async def leave(self) -> None:
-        """Tell everybody that the probe is gone; a clean farewell has no will."""
-        connection = self._connection
-        if connection is None or self.topics is None or self._hello is None:
-            return
-        self._post_conn(connection, self.topics, online=False)
-        await connection.drain()
+        """Leave the broker for good: a clean farewell has no will."""
+        self.absent()
+        if self._connection is not None:
+            await self._connection.drain()
 
     # -- inside ----------------------------------------------------------------------------------
 
     def _take_hello(self, parsed: Parsed, body: bytes) -> None:
         hello = decode(parsed.message_id, parsed.payload)
         assert isinstance(hello, Hello)
-        is_new = self._hello is None or self._hello.boot_id != hello.boot_id
-        self._hello = hello
+        is_new = not self._is_there or self._boot_id != hello.boot_id
+        self._is_there, self._boot_id = True, hello.boot_id
         if hello.host_nonce == 0:
             self._birth = body
         if self.topics is None:
@@ -145,11 +152,10 @@ class DeviceSide:
             self._known.set()
         if is_new:
             self._asked.clear()
-            self._tell_who(self._connection)
+            self._tell_who()
 
     def _connect(self) -> BrokerConnection:
         assert self.topics is not None
-        assert self._hello is not None
         topics = self.topics
         self._connection = connection = BrokerConnection(
             self._address,
@@ -157,26 +163,30 @@ class DeviceSide:
             subscribe=[(topics.of(Leaf.CMD), False), (topics.of(Leaf.LEASE), False)],
             on_message=self._on_message,
             on_connected=self._on_connected,
-            will=Will(topics.of(Leaf.CONN), Conn(False, self._hello.boot_id).payload()),  # noqa: FBT003
+            will=Will(topics.of(Leaf.CONN), Conn(online=False, boot_id=self._boot_id).payload()),
         )
         return connection
 
     def _on_connected(self) -> None:
         self.openings += 1
         self._tell(f"at {self._address.broker}")
-        self._tell_who(self._connection)
+        self._tell_who()
 
-    def _tell_who(self, connection: BrokerConnection | None) -> None:
-        if connection is None or self.topics is None or self._hello is None:
-            return
-        if self._birth:
-            connection.post(self.topics.of(Leaf.BIRTH), self._birth, qos=1, retain=True)
-        self._post_conn(connection, self.topics, online=True)
+    def _tell_who(self) -> None:
+        if self._connection is not None and self.topics is not None and self._birth:
+            topic = self.topics.of(Leaf.BIRTH)
+            self._connection.post(topic, self._birth, qos=1, retain=True)
+        self._post_conn()
 
-    def _post_conn(self, connection: BrokerConnection, topics: Topics, *, online: bool) -> None:
-        assert self._hello is not None
-        conn = Conn(online, self._hello.boot_id)
-        connection.post(topics.of(Leaf.CONN), conn.payload(), qos=1, retain=True)
+    def _post_conn(self) -> None:
+        if self._connection is not None and self.topics is not None:
+            conn = Conn(self._is_there, self._boot_id).payload()
+            self._connection.post(self.topics.of(Leaf.CONN), conn, qos=1, retain=True)
+
+    def _post_json(self, connection: BrokerConnection, topics: Topics, parsed: Parsed) -> None:
+        post = self._json.post_of(parsed, asyncio.get_running_loop().time())
+        if post is not None:
+            connection.post(topics.below(post.leaf), post.payload, retain=post.retain)
 
     def _keep_state(self, connection: BrokerConnection, topics: Topics, body: bytes) -> None:
         now_s = asyncio.get_running_loop().time()

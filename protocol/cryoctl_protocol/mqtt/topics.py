@@ -77,6 +77,10 @@ class Topics(NamedTuple):
         """Return the topic of ``leaf``."""
         return f"{ROOT}/{self.site}/{self.device}/{leaf}"
 
+    def below(self, leaf: str) -> str:
+        """Return the topic of whatever else stands below the device."""
+        return f"{ROOT}/{self.site}/{self.device}/{leaf}"
+
     def ack(self, controller: str) -> str:
         """Return where ``controller`` is answered."""
         return f"{self.of(Leaf.ACK)}/{controller}"
