@@ -8,6 +8,10 @@ BIN := $(VENV)/bin
 PYTHONS := python3.13 python3.12 python3.11 python3 python
 ROOTS := src protocol simulator hil
 
+# Tests start Python some hundred times. Where nothing compiled may be kept, each start compiles everything anew:
+# half a second of one.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The stamps carry a checksum of everything an installation depends on: where the tree lies (an editable
 # installation points there), what to install, and which Python was asked for, if any was. Stamps of an environment
 # whose Python has gone are void.

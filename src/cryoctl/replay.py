@@ -111,7 +111,13 @@ def replay(path: Path, on_tick: Callable[[Controller, float], None] | None = Non
     Raises:
         RecordingError: It is not there, cannot be read, or is no recording.
     """
-    recorded = load_messages(path)
+    return replay_messages(load_messages(path), on_tick)
+
+
+def replay_messages(
+    recorded: Messages, on_tick: Callable[[Controller, float], None] | None = None
+) -> Replayed:
+    """Replay a recording that has been read; see ``replay``."""
     missing = _what_is_missing(recorded)
     if missing:
         return Replayed(Answer.INCOMPLETE, missing)

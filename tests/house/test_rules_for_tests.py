@@ -70,3 +70,12 @@ def test_a_test_is_held_to_the_rules(
 
     assert done.returncode == exit_code, done.stdout + done.stderr
     assert said in done.stdout + done.stderr
+
+
+# It does so by the end of a test's id; pytest 9.2 dropped that in silence.
+@pytest.mark.xdist_group("together")
+def test_pytest_xdist_sees_the_group_of_a_test(request: pytest.FixtureRequest) -> None:
+    if not request.config.getoption("loadgroup", default=False):
+        pytest.skip("tests are not shared out in groups: no --dist loadgroup")
+
+    assert request.node.nodeid.endswith("@together")

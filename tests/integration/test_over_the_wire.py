@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from io import StringIO
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, NamedTuple
 
 import pytest
@@ -198,9 +199,10 @@ def tell(story: Story, served: str, new_folder: Callable[[], Path]) -> Told:
 @pytest.fixture(scope="module")
 def stories(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Told]]]:
     """Tell all stories at the same time: they wait for real seconds, not for the processor."""
+    folder = tmp_path_factory.mktemp("stories")  # Here, not by threads that would race for it.
     with ThreadPoolExecutor(len(STORIES)) as pool:
         yield {
-            name: pool.submit(tell, story, served, lambda: tmp_path_factory.mktemp("story"))
+            name: pool.submit(tell, story, served, lambda: Path(mkdtemp(dir=folder)))
             for name, (story, served) in STORIES.items()
         }
 

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import sqrt
 
 import pytest
-from CoolProp.CoolProp import PropsSI
 
 from cryoctl_simulator.gas import CO2, N2O, Gas
+
+# One worker waits the seconds that CoolProp needs to be imported.
+pytestmark = pytest.mark.xdist_group("CoolProp")
 
 COOLPROP_NAMES = {"N2O": "NitrousOxide", "CO2": "CarbonDioxide"}
 WARM = [(N2O, float(temp_c)) for temp_c in range(37)] + [(CO2, float(t)) for t in range(31)]
 
 
+def ask(*question: str | float) -> float:
+    """Return what CoolProp answers."""
+    from CoolProp.CoolProp import PropsSI
+
+    answer: Callable[..., float] = PropsSI
+    return answer(*question)
+
+
 def coolprop(gas: Gas, output: str, temp_c: float, quality: float) -> float:
     """Return a property of saturated liquid (quality 0) or vapour (1), in SI units."""
     name = COOLPROP_NAMES[gas.name]
-    return float(PropsSI(output, "T", temp_c + 273.15, "Q", quality, name))
+    return ask(output, "T", temp_c + 273.15, "Q", quality, name)
 
 
 def choked_flux_kg_m2_s(gas: Gas, temp_c: float, quality: float) -> float:
@@ -28,8 +39,8 @@ def choked_flux_kg_m2_s(gas: Gas, temp_c: float, quality: float) -> float:
     largest = 0.0
     for step in range(1, 120):
         throat_pa = start_pa * (1.0 - 0.005 * step)
-        density = PropsSI("D", "P", throat_pa, "S", entropy, name)
-        fallen_j_kg = start_j_kg - PropsSI("H", "P", throat_pa, "S", entropy, name)
+        density = ask("D", "P", throat_pa, "S", entropy, name)
+        fallen_j_kg = start_j_kg - ask("H", "P", throat_pa, "S", entropy, name)
         largest = max(largest, density * sqrt(2.0 * max(0.0, fallen_j_kg)))
     return largest
 
@@ -118,7 +129,7 @@ def test_expansion_without_heat_leaves_the_vapour_that_the_property_library_says
 ) -> None:
     name = COOLPROP_NAMES[gas.name]
     start_j_kg = coolprop(gas, "H", cartridge_c, 0.0)
-    quality = PropsSI("Q", "P", 1e5 * exhaust_bar, "H", start_j_kg, name)
+    quality = ask("Q", "P", 1e5 * exhaust_bar, "H", start_j_kg, name)
 
     flash = gas.flash(cartridge_c, exhaust_bar)
 
@@ -148,7 +159,7 @@ def test_carbon_dioxide_at_six_bar_is_liquid() -> None:
 
 def test_the_heat_of_sublimation_obeys_clausius_and_clapeyron() -> None:
     """The slope of the vapour pressure and the volume of the vapour give it a second time."""
-    vapour_m3_kg = 1.0 / PropsSI("D", "T", 205.0, "P|gas", 2.255e5, "CarbonDioxide")
+    vapour_m3_kg = 1.0 / ask("D", "T", 205.0, "P|gas", 2.255e5, "CarbonDioxide")
     ice_m3_kg = 1.0 / 1550.0  # handbooks
     above, below = (1e5 * CO2.saturation_pressure_bar(205.0 - 273.15 + dt) for dt in (0.5, -0.5))
 
