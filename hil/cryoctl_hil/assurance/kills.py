@@ -33,7 +33,7 @@ assert sys.platform != "win32"  # It has neither pseudo-terminals nor these sign
 KILLS: Final = 100
 AT_ONCE: Final = 4
 """They wait more than they work."""
-TRIES: Final = 5
+TRIES: Final = 20
 """A machine that stands still for a moment ends a freeze by itself: TICK_LATE."""
 SEED: Final = 20_261_121
 MOMENT_S: Final = (0.2, 15.0)
