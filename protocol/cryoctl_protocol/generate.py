@@ -1,4 +1,4 @@
-"""Write what follows from the message table: tables of SPEC.md, C header, golden vectors.
+"""Write what follows from the message table: SPEC.md, C header, golden vectors, dissector.
 
 ``python -m cryoctl_protocol.generate`` writes them; with ``--check`` it compares, names each file
 that is out of date and exits with 1. The one module here that touches files.
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryoctl_protocol.generated_c import c_header
+from cryoctl_protocol.generated_lua import lua_dissector
 from cryoctl_protocol.generated_spec import spec_tables
 from cryoctl_protocol.generated_vectors import golden_vectors
 
@@ -49,6 +50,7 @@ def outputs(root: Path) -> dict[Path, str]:
     texts = {
         spec: fill_spec(spec.read_text("utf-8")),
         root / "c" / "cryo_protocol.h": c_header(),
+        root / "wireshark" / "cryoctl.lua": lua_dissector(),
     }
     for name, content in golden_vectors().items():
         texts[root / "vectors" / name] = json.dumps(content, indent=1) + "\n"

@@ -22,12 +22,14 @@ from construct import (
 
 from cryoctl_protocol.codes import (
     Answer,
+    Capability,
     DeviceState,
     EventCode,
     HostMode,
     Op,
     Result,
     SafeAction,
+    Sensor,
     StimulusResponse,
     ThawMode,
     Trip,
@@ -50,6 +52,7 @@ class WireField:
         low: Smallest valid value, or None where the type is the limit.
         high: Largest valid value, or None.
         doc: One line for SPEC.md.
+        choices: The enumeration that names its values or bits, ``bool`` for no and yes, or None.
     """
 
     kind: Any
@@ -57,6 +60,7 @@ class WireField:
     low: int | None = None
     high: int | None = None
     doc: str = ""
+    choices: type[Any] | None = None
 
 
 def wire(
@@ -66,21 +70,28 @@ def wire(
     *,
     low: int | None = None,
     high: int | None = None,
+    choices: type[Any] | None = None,
 ) -> WireField:
     """Describe one field; see ``WireField``."""
-    return WireField(kind, unit, low, high, doc)
+    return WireField(kind, unit, low, high, doc, choices)
 
 
 def code(choices: type[Any], doc: str) -> WireField:
     """Describe a one-byte code whose values are those of an enumeration without holes."""
     values = [int(choice) for choice in choices]
     assert sorted(values) == list(range(min(values), max(values) + 1)), choices
-    return WireField(Int8ul, "", min(values), max(values), f"{doc} (`{choices.__name__}`)")
+    text = f"{doc} (`{choices.__name__}`)"
+    return WireField(Int8ul, "", min(values), max(values), text, choices)
+
+
+def bits(kind: Any, choices: type[Any], doc: str) -> WireField:
+    """Describe a set of flags; a bit without a name is no error."""
+    return WireField(kind, doc=f"{doc} (`{choices.__name__}` bits)", choices=choices)
 
 
 def flag(doc: str) -> WireField:
     """Describe a byte that is 0 or 1."""
-    return WireField(Int8ul, "", 0, 1, doc)
+    return WireField(Int8ul, "", 0, 1, doc, bool)
 
 
 class HelloHost(NamedTuple):
@@ -104,8 +115,8 @@ class Hello(NamedTuple):
     device_nonce: Annotated[int, wire(Int64ul, doc="fresh random number of the device")]
     key_id: Annotated[int, wire(Int8ul, doc="which key it holds; 0 is the public demo key")]
     owned: Annotated[int, flag("1 while another controller's lease is alive")]
-    capabilities: Annotated[int, wire(Int32ul, doc="what it has (`Capability` bits)")]
-    sensors: Annotated[int, wire(Int32ul, doc="sensors it has (`Sensor` bits)")]
+    capabilities: Annotated[int, bits(Int32ul, Capability, "what it has")]
+    sensors: Annotated[int, bits(Int32ul, Sensor, "sensors it has")]
     telemetry_period_ms: Annotated[int, wire(Int16ul, "ms", "time between TELEMETRY frames")]
     device_id: Annotated[bytes, wire(Bytes(16), doc="serial number, ASCII, zero padded")]
     firmware_id: Annotated[bytes, wire(Bytes(16), doc="firmware build, ASCII, zero padded")]
@@ -116,12 +127,12 @@ class Vitals(NamedTuple):
     """The least a monitor needs, readable with any message table. Layout frozen for ever."""
 
     device_ms: Annotated[int, wire(Int32ul, "ms", "device clock, wraps")]
-    state: Annotated[int, wire(Int8ul, doc="device state (`DeviceState`)")]
+    state: Annotated[int, wire(Int8ul, doc="device state (`DeviceState`)", choices=DeviceState)]
     tip_mdegc: Annotated[int, wire(Int32sl, "m°C", "tip temperature")]
     supply_mbar: Annotated[int, wire(Int32sl, "mbar", "supply pressure, absolute")]
     valve_permille: Annotated[int, wire(Int16ul, "‰", "valve duty")]
     tip_heater_permille: Annotated[int, wire(Int16ul, "‰", "tip heater duty")]
-    shutoff_open: Annotated[int, wire(Int8ul, doc="second shut-off open")]
+    shutoff_open: Annotated[int, wire(Int8ul, doc="second shut-off open", choices=bool)]
 
 
 class Telemetry(NamedTuple):
@@ -130,7 +141,7 @@ class Telemetry(NamedTuple):
     device_ms: Annotated[int, wire(Int32ul, "ms", "device clock when the sensors were read, wraps")]
     state: Annotated[int, code(DeviceState, "device state")]
     trip: Annotated[int, code(Trip, "first cause of being safe, kept until cleared")]
-    open_circuit: Annotated[int, wire(Int16ul, doc="sensors found open (`Sensor` bits)")]
+    open_circuit: Annotated[int, bits(Int16ul, Sensor, "sensors found open")]
     tip_mdegc: Annotated[int, wire(Int32sl, "m°C", "tip temperature")]
     tip_2_mdegc: Annotated[int, wire(Int32sl, "m°C", "second tip thermocouple")]
     skin_mdegc: Annotated[int, wire(Int32sl, "m°C", "skin at the needle's base")]

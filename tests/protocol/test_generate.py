@@ -25,7 +25,7 @@ SPEC = (ROOT / "SPEC.md").read_text("utf-8")
 def copy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     """The generated files, up to date."""
     root = tmp_path / "protocol"
-    for part in ("SPEC.md", "c", "vectors"):
+    for part in ("SPEC.md", "c", "vectors", "wireshark"):
         source = ROOT / part
         if source.is_dir():
             shutil.copytree(source, root / part)
@@ -52,6 +52,7 @@ def test_writing_twice_changes_nothing(copy: Path, capsys: pytest.CaptureFixture
     [
         "SPEC.md",
         "c/cryo_protocol.h",
+        "wireshark/cryoctl.lua",
         "vectors/keys.json",
         "vectors/frames.json",
         "vectors/rejects.json",
@@ -105,7 +106,7 @@ def test_only_what_is_listed_is_generated() -> None:
     found = {path.relative_to(ROOT).as_posix() for path in outputs(ROOT)}
     on_disk = {
         path.relative_to(ROOT).as_posix()
-        for folder in ("c", "vectors")
+        for folder in ("c", "vectors", "wireshark")
         for path in (ROOT / folder).iterdir()
     }
 
