@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntFlag
 from importlib import resources
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from cryoctl_protocol import auth, framing
 from cryoctl_protocol.codec import PAYLOAD_SIZE, struct_code
@@ -32,43 +32,16 @@ from cryoctl_protocol.messages import (
     Vitals,
     WireField,
 )
+from cryoctl_protocol.readable import SHOWN, divisor_of, shown_name
 
 TCP_PORT: Final = 7070
 """The port of our examples; a preference of the dissector."""
-LEAVES: Final = ("tele", "event", "cmd", "lease")
+LEAVES: Final = ("birth", "state", "tele", "event", "cmd", "lease")
 """Ends of the MQTT topics that carry bodies; ``ack/`` is followed by a controller."""
 _MARKER: Final = "-- generated: tables\n"
 
 
-class _Shown(NamedTuple):
-    """How people read a unit of the wire.
-
-    Attributes:
-        unit: As it is shown.
-        divisor: Of the number on the wire; 1 leaves it a whole number.
-        ending: Of the field's name on the wire.
-        shown_ending: Of the field's name in filters.
-    """
-
-    unit: str
-    divisor: int = 1
-    ending: str = ""
-    shown_ending: str = ""
-
-
 # fmt: off
-_SHOWN: Final = {
-    "ms":   _Shown("ms"),
-    "Hz":   _Shown("Hz"),
-    "µs":   _Shown("us"),
-    "m°C":  _Shown("C", 1000, "_mdegc", "_c"),
-    "mbar": _Shown("bar", 1000, "_mbar", "_bar"),
-    "µg/s": _Shown("mg/s", 1000, "_ug_s", "_mg_s"),
-    "mV":   _Shown("V", 1000, "_mv", "_v"),
-    "‰":    _Shown("%", 10, "_permille", "_percent"),
-    "µA":   _Shown("mA", 1000, "_ua", "_ma"),
-    "mJ":   _Shown("J", 1000, "_mj", "_j"),
-}
 SUMMARIES: Final[dict[type[Any], str]] = {
     HelloHost: "{major}.{minor}",
     Hello:     "{device_id} {major}.{minor}",
@@ -104,17 +77,6 @@ def lua_dissector() -> str:
     head, marker, tail = template.partition(_MARKER)
     assert marker, "dissector.lua has lost its marker"
     return head + "\n".join(_tables()) + "\n" + tail
-
-
-def shown_name(name: str, field: WireField) -> str:
-    """Return the name of a field in filters: that of the wire with the unit that is shown."""
-    shown = _SHOWN.get(field.unit)
-    return name.removesuffix(shown.ending) + shown.shown_ending if shown else name
-
-
-def divisor_of(field: WireField) -> int:
-    """Return by what a number of the wire is divided to be shown."""
-    return _SHOWN[field.unit].divisor if field.unit else 1
 
 
 def _tables() -> Iterator[str]:
@@ -186,7 +148,7 @@ def _field(offset: int, name: str, field: WireField) -> Iterator[tuple[str, Any]
     if field.choices is not None:
         yield "choices", f'"{field.choices.__name__}"'
     if field.unit:
-        yield "unit", f'"{_SHOWN[field.unit].unit}"'
+        yield "unit", f'"{SHOWN[field.unit].unit}"'
     if divisor_of(field) != 1:
         yield "divisor", divisor_of(field)
     if field.low is not None:

@@ -12,7 +12,7 @@ local WIRE_SIZE_MAX = 221
 local VENDOR_ID_FIRST = 0xC0
 local VENDOR_ID_LAST = 0xEF
 local TCP_PORTS = "7070"
-local LEAVES = { tele = true, event = true, cmd = true, lease = true }
+local LEAVES = { birth = true, state = true, tele = true, event = true, cmd = true, lease = true }
 local REJECTS = {
     oversize = "longer than WIRE_SIZE_MAX, or a body than BODY_SIZE_MAX",
     cobs = "not a COBS group",

@@ -44,7 +44,8 @@ def test_figures_have_the_units_people_read_and_codes_their_names() -> None:
     assert read["battery_v"] == 4.105
     assert read["valve_percent"] == 45.5
     assert read["stimulus_ma"] == 1.5
-    assert read["stimulus_pulse_ms"] == 0.2
+    assert read["stimulus_pulse_us"] == 200
+    assert read["shutoff_open"] is False
     assert read["thaw_energy_j"] == 3.1
 
 
