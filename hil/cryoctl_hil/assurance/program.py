@@ -172,6 +172,19 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ),
     ),
     Program(
+        "losses", "a link that goes in a freeze and comes back, on every kind of link",
+        "cryoctl_hil.assurance.losses:run",
+        (
+            "link lost, pty: valve open for at most",
+            "link lost, tcp: valve open for at most",
+            "link lost, mqtt: valve open for at most",
+            "link lost, gateway: valve open for at most",
+            "links lost: commands carried over, or frozen again",
+            "links lost: controllers that did not end as they should",
+            "links lost: share of a core used afterwards, at most",
+        ),
+    ),
+    Program(
         "reach",
         "search of every state that the probe's firmware and the controller can come to",
         "cryoctl_hil.assurance.reach:run",

@@ -104,13 +104,11 @@ class ProbeServer:
         self._down.put(endpoint.take())
         self._ticks += 1
         sent = self._device.advance_to(self.now_s, self._down.take(TICK_S))
-        if not is_open:
-            self._up.clear()  # A line without a listener: the bytes are gone.
-            return
         self._up.put(sent)
         data = self._up.take(TICK_S)
         if data:
-            endpoint.put(data)
+            if is_open:
+                endpoint.put(data)  # A line without a listener: the bytes are gone.
             if self._log is not None:
                 self._log.write(f"{self.now_s:.2f} {time.monotonic():.4f} {data.hex()}\n")
 

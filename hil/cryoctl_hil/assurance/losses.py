@@ -1,0 +1,370 @@
+"""``cryoctl assure losses``: a link that goes in a freeze, and comes back, on every kind of link.
+
+Each trial is three or four processes in real time: a simulated probe, a controller, and what is
+between them: a cable (``pulled_cable``), a broker, a gateway. What is between them is killed, and
+started again a second later. What counts is what the probe says, by its own log.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Final, NamedTuple
+
+from cryoctl.clock import monotonic_s
+from cryoctl.exit_codes import EXIT_LINK
+from cryoctl.recording import load_recording
+from cryoctl_hil.assurance.program import Measure, Outcome, Say
+from cryoctl_hil.bench_probe import program
+from cryoctl_hil.draws import Draws
+from cryoctl_hil.wire_logs import commands_sent_after, telemetry_in
+from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.peer import DeviceUrl, open_device
+from cryoctl_simulator.device import SimulatedDevice
+
+assert sys.platform != "win32"  # It has no pseudo-terminals.
+
+LOSSES: Final = 200
+"""On each kind of link."""
+KINDS: Final = ("pty", "tcp", "mqtt", "gateway")
+AT_ONCE: Final = 8
+"""They wait more than they work."""
+TRIES: Final = 20
+"""A machine that stands still for a moment ends a freeze by itself: TICK_LATE."""
+SEED: Final = 20_261_122
+MOMENT_S: Final = (0.2, 12.0)
+"""From the beginning of the first freeze."""
+SAFE_MS: Final = 500.0  # SR-01
+BUSY_MAX: Final = 0.5
+"""Share of a core that a controller without its probe may use: it waits."""
+_AWAY_S: Final = 1.0
+_LOOK_S: Final = 0.01
+_ENDS_S: Final = 60.0
+_PROBE_PERIOD_MS: Final = 20
+_HOST: Final = "127.0.0.1"
+_SITE: Final = "bench"
+_MOSQUITTO: Final = """\
+listener {port} 127.0.0.1
+allow_anonymous true
+set_tcp_nodelay true
+persistence false
+"""
+_TREATMENT: Final = """\
+schema = 1
+name = "Lost"
+profile = "n2o-20g"
+
+[cycles]
+count = 1
+setpoint_c = -40.0
+hold_s = 20.0
+
+[prewarm]
+duration_s = 0.0
+"""
+
+
+class Lost(NamedTuple):
+    """What one trial came to; times by the probe's clock, in ms.
+
+    Attributes:
+        late_ms: How long the valve was open after the loss, at most.
+        frozen_again: The probe froze again after it had been safe.
+        commands: Commands that the controller sent after the loss; STOP is none.
+        exit_code: Of the controller; None if it did not end.
+        busy: Share of a core that it used from the loss to its end.
+        is_whole: Its recording is complete.
+    """
+
+    kind: str
+    late_ms: int
+    frozen_again: bool
+    commands: int
+    exit_code: int | None
+    busy: float
+    is_whole: bool
+
+    @property
+    def faults(self) -> list[str]:
+        """What is not as required."""
+        found = {
+            f"the valve was open for {self.late_ms} ms": self.late_ms > SAFE_MS,
+            "the probe froze again": self.frozen_again,
+            f"{self.commands} commands were sent after the loss": self.commands > 0,
+            f"the controller ended with {self.exit_code}": self.exit_code != EXIT_LINK,
+            f"the controller used {self.busy:.0%} of a core": self.busy > BUSY_MAX,
+            "the recording is not whole": not self.is_whole,
+        }
+        return [fault for fault, is_so in found.items() if is_so]
+
+
+class _Between(NamedTuple):
+    """What is between controller and probe.
+
+    Attributes:
+        address: Of the probe, for the controller.
+        start: Starts what can be lost; called again after the loss.
+    """
+
+    address: str
+    start: Callable[[], subprocess.Popen[str]]
+
+
+def lose(folder: Path, kind: str, wait_s: float) -> Lost | None:
+    """Lose the link of a freeze ``wait_s`` after its begin, give it back, look.
+
+    Returns:
+        None if there was no freeze any more when the moment came: nothing was tried.
+    """
+    (folder / "treatment.toml").write_text(_TREATMENT)
+    with ExitStack() as stack:
+        between = _BETWEEN[kind](stack, folder)
+        middle = between.start()
+        stack.callback(middle.kill)
+        run, said = stack.enter_context(
+            program(
+                "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device",
+                between.address, "--out", "run", folder=str(folder),
+            )
+        )  # fmt: skip
+        for line in said:
+            if "COOLING" in line:
+                break
+        _wait(wait_s)
+        lost_s, used_s = monotonic_s(), _used_s(run.pid)
+        middle.kill()
+        middle.wait()
+        _wait(_AWAY_S)
+        stack.callback(between.start().kill)
+        ended = _end_of(run, lost_s, used_s)
+    before = [sample for at_s, sample in telemetry_in(folder / "log") if at_s <= lost_s]
+    if not before or before[-1].state != DeviceState.FREEZE:
+        return None
+    return _judge(folder, kind, lost_s, ended)
+
+
+def _judge(folder: Path, kind: str, lost_s: float, ended: tuple[int | None, float]) -> Lost:
+    exit_code, busy = ended
+    told = telemetry_in(folder / "log")
+    lost_ms = max(sample.device_ms for at_s, sample in told if at_s <= lost_s)
+    open_ms = max(sample.device_ms for _, sample in told if sample.valve_permille > 0)
+    shut_ms = min(
+        sample.device_ms
+        for _, sample in told
+        if sample.device_ms > lost_ms and sample.state != DeviceState.FREEZE
+    )
+    recording = folder / "run" / "run.mcap"
+    recorded = load_recording(recording)
+    trips_s = [event["at_s"] for event in recorded.events if event["kind"] == "trip"]
+    return Lost(
+        kind,
+        late_ms=open_ms - lost_ms + _PROBE_PERIOD_MS,
+        frozen_again=any(
+            sample.state == DeviceState.FREEZE and sample.device_ms > shut_ms for _, sample in told
+        ),
+        commands=commands_sent_after(recording, min(trips_s)) if trips_s else 0,
+        exit_code=exit_code,
+        busy=busy,
+        is_whole=recorded.complete and not recorded.dropped,
+    )
+
+
+def _end_of(run: subprocess.Popen[str], lost_s: float, used_s: float) -> tuple[int | None, float]:
+    """Wait for a controller; return how it ended, and its share of a core since the loss."""
+    until_s = monotonic_s() + _ENDS_S
+    while monotonic_s() < until_s:
+        pid, status, used = os.wait4(run.pid, os.WNOHANG)
+        if pid:
+            spent_s = used.ru_utime + used.ru_stime - used_s
+            return os.waitstatus_to_exitcode(status), spent_s / (monotonic_s() - lost_s)
+        _wait(_LOOK_S)
+    return None, 1.0
+
+
+def _used_s(pid: int) -> float:
+    """Return the processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    user, system = int(fields[11]), int(fields[12])  # Behind the name: utime and stime, proc(5).
+    return (user + system) / os.sysconf("SC_CLK_TCK")
+
+
+# -- what is between ------------------------------------------------------------------------------
+
+
+def _free_port() -> int:
+    with socket.create_server((_HOST, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _address(said: IO[str]) -> str:
+    return next(line.split()[1] for line in said if line.startswith("at "))
+
+
+def _sim(stack: ExitStack, folder: Path, *where: str) -> str:
+    """Serve a probe until the trial is over; return its address."""
+    _, said = stack.enter_context(
+        program("cryoctl", "sim", *where, "--log", "log", folder=str(folder))
+    )
+    return _address(said)
+
+
+def _cable(kind: str) -> Callable[[ExitStack, Path], _Between]:
+    def lay(stack: ExitStack, folder: Path) -> _Between:
+        probe_port = _sim(stack, folder, "--tcp", f"{_HOST}:0").rpartition(":")[2]
+        port = str(_free_port())
+        place = str(folder / "cable") if kind == "pty" else port
+
+        def start() -> subprocess.Popen[str]:
+            return _start(folder, "cryoctl_hil.pulled_cable", kind, place, probe_port)
+
+        return _Between(f"serial:{place}" if kind == "pty" else f"tcp://{_HOST}:{port}", start)
+
+    return lay
+
+
+def _broker(stack: ExitStack, folder: Path) -> _Between:
+    url, start = _mosquitto(folder)
+    return _Between(_sim(stack, folder, "--mqtt", url), start)
+
+
+def _gateway(stack: ExitStack, folder: Path) -> _Between:
+    url, start_broker = _mosquitto(folder)
+    stack.callback(start_broker().kill)
+    probe = _sim(stack, folder, "--tcp", f"{_HOST}:0")
+    named = open_device(DeviceUrl.parse("sim:")).peer
+    assert isinstance(named, SimulatedDevice)
+
+    def start() -> subprocess.Popen[str]:
+        return _start(folder, "cryoctl", "gateway", "--device", probe, "--mqtt", url)
+
+    return _Between(f"{url}/{named.device_id}", start)
+
+
+def _start(folder: Path, module: str, *arguments: str) -> subprocess.Popen[str]:
+    """Start a program and return when it has said its first line."""
+    process = subprocess.Popen(  # noqa: S603 (our own modules)
+        [sys.executable, "-m", module, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        cwd=folder,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def _mosquitto(folder: Path) -> tuple[str, Callable[[], subprocess.Popen[str]]]:
+    """Return the address of a broker, and what starts it there."""
+    port = _free_port()
+    configuration = folder / "mosquitto.conf"
+    configuration.write_text(_MOSQUITTO.format(port=port))
+    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
+        raise RuntimeError("mosquitto is not installed; on Debian: apt install mosquitto")
+
+    def start() -> subprocess.Popen[str]:
+        process = subprocess.Popen(  # noqa: S603 (found by name)
+            [found, "-c", str(configuration)], stderr=subprocess.DEVNULL, text=True
+        )
+        while True:
+            try:
+                socket.create_connection((_HOST, port)).close()
+            except ConnectionRefusedError:
+                _wait(_LOOK_S)
+            else:
+                return process
+
+    return f"mqtt://{_HOST}:{port}/{_SITE}", start
+
+
+_BETWEEN: Final[dict[str, Callable[[ExitStack, Path], _Between]]] = {
+    "pty": _cable("pty"),
+    "tcp": _cable("tcp"),
+    "mqtt": _broker,
+    "gateway": _gateway,
+}
+
+
+def _wait(seconds: float) -> None:
+    time.sleep(seconds)  # noqa: TID251 (the trial is other processes in real time)
+
+
+# -- many of them ---------------------------------------------------------------------------------
+
+
+def run(scale: float, say: Say) -> Outcome:
+    """Lose ``scale`` times 200 links of each kind."""
+    count = max(1, round(LOSSES * scale))
+    draws = Draws(SEED)
+    wanted = [(kind, draws.between(*MOMENT_S)) for _ in range(count) for kind in KINDS]
+    lost, void = [], 0
+    with (
+        tempfile.TemporaryDirectory(prefix="cryoctl-losses-") as folder,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        trials = [
+            pool.submit(_insist, Path(folder) / str(number), kind, moment_s)
+            for number, (kind, moment_s) in enumerate(wanted)
+        ]
+        for number, trial in enumerate(trials, 1):
+            one, repeated = trial.result()
+            lost.append(one)
+            void += repeated
+            if number % (2 * AT_ONCE) == 0:
+                say(f"{number} of {len(trials)} lost")
+    failures = [f"{one.kind}: {fault}" for one in lost for fault in one.faults]
+    details = {
+        "trials": len(lost),
+        "repeated, no freeze any more": void,
+        "rows": [one._asdict() for one in lost],
+    }
+    return Outcome([_late(kind, lost) for kind in KINDS] + _others(lost), details, failures)
+
+
+def _insist(folder: Path, kind: str, moment_s: float) -> tuple[Lost, int]:
+    for void in range(TRIES):
+        here = folder / str(void)
+        here.mkdir(parents=True)
+        one = lose(here, kind, moment_s)
+        shutil.rmtree(here)
+        if one is not None:
+            return one, void
+    raise RuntimeError(
+        f"{TRIES} times the freeze was over before its link was lost: give this machine less to "
+        "do, and repeat"
+    )
+
+
+def _late(kind: str, lost: list[Lost]) -> Measure:
+    late_ms = [one.late_ms for one in lost if one.kind == kind]
+    longest_ms = max(late_ms)
+    return Measure(
+        f"link lost, {kind}: valve open for at most", "<= 500 ms",
+        f"{longest_ms} ms ({len(late_ms)} times)", longest_ms <= SAFE_MS,
+        ("SR-01",), float(longest_ms), SAFE_MS, "ms",
+    )  # fmt: skip
+
+
+def _others(lost: list[Lost]) -> list[Measure]:
+    carried = sum(one.commands > 0 or one.frozen_again for one in lost)
+    ended = sum(one.exit_code != EXIT_LINK or not one.is_whole for one in lost)
+    busiest = max(one.busy for one in lost)
+    return [
+        Measure("links lost: commands carried over, or frozen again", "0",
+                f"{carried} of {len(lost)}", carried == 0, ("SR-25",), float(carried), 0.0),
+        Measure("links lost: controllers that did not end as they should", "0",
+                f"{ended} of {len(lost)}", ended == 0, ("SR-03",), float(ended), 0.0),
+        Measure("links lost: share of a core used afterwards, at most", "<= 50 %",
+                f"{busiest:.0%}", busiest <= BUSY_MAX, (), busiest, BUSY_MAX),
+    ]  # fmt: skip
