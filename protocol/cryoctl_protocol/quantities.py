@@ -87,6 +87,11 @@ def with_unit(text: str, unit: str) -> str:
     return f"{text} {unit}" if unit else text
 
 
+def for_people(value: float, unit: str) -> str:
+    """Return a number as papers have it: with the unit ``C`` of files written as ``°C``."""
+    return with_unit(number_text(value), "°C" if unit == "C" else unit)
+
+
 def range_text(field: FieldInfo) -> str:
     """Return the allowed range with its unit, such as ``0 to 150 s``; empty if there is none."""
     unit = unit_of(field)

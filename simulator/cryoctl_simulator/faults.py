@@ -37,6 +37,10 @@ CATALOGUE: Final[dict[str, Fault]] = {
 """What ``--fault`` can ask for, by id."""
 PLANNED: Final[dict[str, FaultRow]] = {row.fault_id: row for row in PLANNED_LINK_FAULTS}
 """What a probe can suffer and nothing injects yet; each row says why."""
+OF_THE_COMPUTER: Final = frozenset({
+    "host_dead", "host_stopped", "loop_stall", "clock_jump", "disk_full", "disk_slow", "torn_write",
+})  # fmt: skip
+"""In the catalogue, and no business of a probe."""
 
 QUANTITIES: Final[dict[str, str]] = {
     "tip_c": "tip_temp_c",
@@ -140,7 +144,11 @@ def find_fault(fault_id: str) -> Fault:
     planned = PLANNED.get(fault_id)
     if planned is not None:
         raise ValueError(f"'{fault_id}' cannot be injected: {planned.planned}")
-    raise ValueError(f"unknown fault '{fault_id}'{_nearest(fault_id, CATALOGUE)}")
+    if fault_id in OF_THE_COMPUTER:
+        raise ValueError(f"'{fault_id}' befalls the computer, and no probe can be given it")
+    close = difflib.get_close_matches(fault_id.lower(), CATALOGUE, n=1)
+    meant = f"did you mean '{close[0]}'?" if close else "`cryoctl faults` lists them"
+    raise ValueError(f"unknown fault '{fault_id}'; {meant}")
 
 
 def _values(text: str, fault: Fault, numbers: str | None) -> dict[str, float]:

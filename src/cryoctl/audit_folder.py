@@ -34,7 +34,7 @@ class Checked:
 
 
 def check(path: Path, key: bytes | None = None) -> Checked:
-    """Judge the trail at ``path``, a file or the folder of a run.
+    """Judge the trail at ``path``: its file, the folder of a run, or the recording in there.
 
     Args:
         path: The recording is looked for beside the file.
@@ -43,6 +43,8 @@ def check(path: Path, key: bytes | None = None) -> Checked:
     Raises:
         AuditError: There is neither a trail nor a recording of one, or it cannot be read.
     """
+    if path.name == RECORDING_NAME:
+        path = path.parent  # As if the folder had been named: a recording is no altered trail.
     file = path / FILE_NAME if path.is_dir() else path
     recording = file.with_name(RECORDING_NAME)
     messages, compared = _messages(recording)

@@ -39,7 +39,7 @@ def audit() -> None:
 )
 @click.option("--json", "wants_json", is_flag=True, help="Print the answer as a JSON object.")
 def verify(path: Path, key: Path | None, wants_json: bool) -> int:
-    """Say what became of the trail at PATH: a run's folder, or the file.
+    """Say what became of the trail at PATH: a run's folder, or a file in it.
 
     Exit codes: 0 INTACT, 5 NOT CLOSED (the program was killed), 6 TRUNCATED, 7 ALTERED, 2 no trail.
     """

@@ -13,6 +13,7 @@ from cryoctl.limits_in_force import limits_in_force
 from cryoctl.requirement_registry import Registry, load_registry
 from cryoctl.requirements_csv import to_csv, to_toml
 from cryoctl_protocol.profile import load_profile
+from cryoctl_protocol.quantities import for_people
 
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)
 
@@ -95,7 +96,8 @@ def check(file: Path, profile: str) -> None:
     in_force = limits_in_force(registry, load_profile(profile).limits)
     assert registry.added is not None
     for row in in_force.changed:
-        click.echo(f"{row.name}: {row.value:g} {row.unit} instead of {row.profile:g} ({row.id})")
+        value = for_people(row.value, row.unit)
+        click.echo(f"{row.name}: {value} instead of {row.profile:g} ({row.id})")
     for loosened in in_force.loosened:
         click.echo(f"DEVIATION {loosened.text}")
     click.echo(f"{file}: a valid requirements file, {len(registry.added.requirement)} of them")

@@ -14,7 +14,18 @@ from cryoctl.stimulation import STIMULUS_OFF, STIMULUS_S, Stimulation, Stimulus
 
 _PLACING: Final = "Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"
 
-_ALARM_WORDS: Final = {"acknowledge": Request.ACKNOWLEDGE, "pause": Request.PAUSE_AUDIO}
+_ALWAYS: Final = {
+    "stop": Request.STOP,
+    "acknowledge": Request.ACKNOWLEDGE,
+    "pause": Request.PAUSE_AUDIO,
+}
+"""Words of every phase."""
+_WORDS: Final = {
+    Phase.IDLE: ("reset",),
+    Phase.READY: ("arm", "place"),
+    Phase.ARMED: ("start",),
+}
+"""Those of one phase; placing has its own."""
 
 
 class Lines(Protocol):
@@ -63,9 +74,10 @@ class ConsoleOperator:
     def act(self, controller: Controller, now_s: float) -> None:
         """Tell what is awaited, and pass on what was typed."""
         typed = self._lines.take()
-        if _is_about_alarms(self._say, typed, controller, now_s):
+        if _is_always_possible(self._say, typed, controller, now_s):
             return
-        match controller.phase:
+        began_in = controller.phase
+        match began_in:
             case Phase.IDLE:
                 self._begin(controller, typed, now_s)
             case Phase.READY:
@@ -79,6 +91,12 @@ class ConsoleOperator:
                     _ask(self._say, controller, Request.START, now_s)
             case phase:
                 self._told = None if self._told and self._told[0] is not phase else self._told
+        self._refuse(typed, began_in)
+
+    def _refuse(self, typed: str, phase: Phase) -> None:
+        """Say so if a word does nothing now; it is not kept for later (SR-26)."""
+        if typed and phase is not Phase.PLACEMENT and typed not in _WORDS.get(phase, ()):
+            self._say(f"{typed!r} does nothing in {phase}")
 
     def _begin(self, controller: Controller, typed: str, now_s: float) -> None:
         held = held_trip(controller)
@@ -100,6 +118,8 @@ class ConsoleOperator:
     def _arm(self, controller: Controller, typed: str, now_s: float) -> None:
         blockers = controller.arm_blockers(now_s)
         if blockers:
+            if typed:
+                self._told = None  # Told again to whom asks again.
             self._tell(
                 Phase.READY,
                 "cannot be armed:\n" + "\n".join(f"  {b.id}: {b.text}" for b in blockers),
@@ -134,7 +154,7 @@ class PlacingWords:
 
     def take(self, typed: str, controller: Controller, now_s: float) -> None:
         """Do what one line says, empty for none; tell what the last stimulus has done."""
-        if _is_about_alarms(self._say, typed, controller, now_s):
+        if _is_always_possible(self._say, typed, controller, now_s):
             return
         word, *numbers = typed.split() or [""]
         if word == "placed":
@@ -170,11 +190,11 @@ def _ask(
         say(f"{request} refused: {refusal.reason}")
 
 
-def _is_about_alarms(
+def _is_always_possible(
     say: Callable[[str], None], typed: str, controller: Controller, now_s: float
 ) -> bool:
-    """Do what is typed about alarms, in every phase; return False if it is about something else."""
-    request = _ALARM_WORDS.get(typed)
+    """Do what may be typed in every phase; return False if it is something else."""
+    request = _ALWAYS.get(typed)
     if request is None:
         return False
     _ask(say, controller, request, now_s)

@@ -10,6 +10,7 @@ from cryoctl.files import DEFAULT_PROFILE
 from cryoctl.summary import CycleSummary, FaultSummary, NerveTruth, Summary
 from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_protocol.profile import is_profile_file, profile_names
+from cryoctl_protocol.quantities import for_people
 
 _GREEN, _RED, _YELLOW = "32", "31", "33"
 _COLOURS: Final = {"PASS": _GREEN, "NOT_EFFECTIVE": _YELLOW, "ABORTED": _YELLOW}
@@ -76,7 +77,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         rests = f" ({', '.join(missing.requirements)})" if missing.requirements else ""
         lines.append(f"not provided by the device: {missing.name}{rests}")
     lines += [
-        f"limit {row.limit}: {row.value:g} {row.unit} instead of {row.profile:g}"
+        f"limit {row.limit}: {for_people(row.value, row.unit)} instead of {row.profile:g}"
         f" ({row.requirement})"
         for row in summary.limits_changed
     ]

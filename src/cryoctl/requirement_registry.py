@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from cryoctl.files import read_text
 from cryoctl.safety_case import CaseFile, Deviation, Hazard, Requirement, is_looser, read_case
-from cryoctl_protocol.quantities import number_text, with_unit
+from cryoctl_protocol.quantities import for_people, number_text, with_unit
 from cryoctl_protocol.toml_keys import KeyPath
 from cryoctl_protocol.toml_text import Document, FileError, FileKind, Finding
 
@@ -47,8 +47,8 @@ class Loosened(NamedTuple):
         """One line for people: what, how much, why, whose word, when."""
         by = self.deviation
         return (
-            f"{by.requirement}: {with_unit(number_text(by.value), self.unit)} is looser than the"
-            f" {self.what}, {with_unit(number_text(self.ours), self.unit)}:"
+            f"{by.requirement}: {for_people(by.value, self.unit)} is looser than the"
+            f" {self.what}, {for_people(self.ours, self.unit)}:"
             f" {by.reason} ({by.who}, {by.date})"
         )
 

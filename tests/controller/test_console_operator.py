@@ -69,7 +69,12 @@ def test_arm_and_start_are_two_words_in_this_order() -> None:
     console.type("start")
 
     console.bench.run_until(lambda: console.bench.phase is Phase.COMPLETE)
-    assert console.said[1:] == ["armed. Type start and Enter within 10 s; Ctrl-C stops"]
+    assert console.said == [
+        READY,
+        "'start' does nothing in READY",
+        "armed. Type start and Enter within 10 s; Ctrl-C stops",
+        "'arm' does nothing in ARMED",
+    ]
 
 
 @pytest.mark.requirement("SR-26")
@@ -86,20 +91,45 @@ def test_a_start_that_comes_too_late_has_to_be_armed_anew() -> None:
     assert console.type("start") in (Phase.PREWARM, Phase.COOLING)
 
 
+@pytest.mark.requirement("SR-26")
+def test_a_word_that_comes_too_early_is_told_and_not_kept() -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.phase is Phase.LEAK_TEST)
+    console.type("arm")
+    console.bench.run_until(lambda: console.phase is Phase.READY)
+    console.bench.run_for(1.0)
+
+    assert console.phase is Phase.READY
+    assert console.said == ["'arm' does nothing in LEAK_TEST", READY]
+
+
+@pytest.mark.requirement("SR-29")
+@pytest.mark.parametrize("phase", [Phase.LEAK_TEST, Phase.READY, Phase.PLACEMENT, Phase.COOLING])
+def test_the_word_stop_is_stop_in_every_phase(phase: Phase) -> None:
+    console = Console()
+    console.bench.run_until(lambda: console.phase in (phase, Phase.READY))
+    if console.phase is not phase:
+        for word in ("place",) if phase is Phase.PLACEMENT else ("arm", "start"):
+            console.type(word)
+    console.bench.run_until(lambda: console.phase is phase)
+
+    assert console.type("stop") in (Phase.SAFE, Phase.FAULT)
+    assert [record.notice.trip for record in console.bench.controller.trips] == [Trip.OPERATOR_STOP]
+
+
 @pytest.mark.requirement("SR-36")
 def test_every_reason_against_arm_is_shown_and_goes_when_it_goes() -> None:
     console = Console()
     console.bench.device.telemetry = {"battery_mv": 3_000}
     console.bench.run_until(lambda: console.bench.phase is Phase.READY)
+    console.bench.run_for(0.2)
     assert console.type("arm") is Phase.READY
     console.bench.device.telemetry = {}
     console.bench.run_for(0.2)
 
     assert console.type("arm") is Phase.ARMED
-    assert console.said[:2] == [
-        "cannot be armed:\n  SR-36: battery too low: charge the handpiece",
-        READY,
-    ]
+    why = "cannot be armed:\n  SR-36: battery too low: charge the handpiece"
+    assert console.said[:3] == [why, why, READY]  # Once more for the word.
 
 
 PLACING = "placing. Type stimulate HZ MS MA, such as stimulate 2 0.1 1, and placed at the end"

@@ -182,6 +182,15 @@ def test_a_trip_of_a_healthy_treatment_is_told_with_the_command_that_repeats_it(
     assert outcome.failures[0].endswith("again: python -m cryoctl_hil.assurance.falsetrips 1")
 
 
+@pytest.mark.requirement("SR-12")
+def test_a_treatment_that_does_not_come_to_its_end_proves_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(falsetrips, "LONGEST_S", 20.0)
+
+    assert falsetrips.play(25).trips == ("ended in COOLING",)
+
+
 def test_what_is_no_healthy_treatment_is_left_out_by_name() -> None:
     left_out = {scenario for _, scenario in falsetrips.cells()} & {"air-check", "low-gas"}
 

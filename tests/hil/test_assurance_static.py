@@ -255,6 +255,14 @@ def faults_of(source: str) -> list[str]:
             {"if False:\n    stop()", "if not a:\n    stop()", "if a:\n    pass"},
         ),
         ("x = True", {"x = False"}),
+        (
+            "match a:\n    case b:\n        stop()",
+            {"match a:\n    case b:\n        pass"},
+        ),
+        (
+            "try:\n    pass\nexcept OSError:\n    stop()",
+            {"try:\n    pass\nexcept OSError:\n    pass"},
+        ),
     ],
 )
 def test_the_small_faults_of_a_statement(source: str, expected: set[str]) -> None:

@@ -12,6 +12,7 @@ from cryoctl_hil.fault_pages import main
 from cryoctl_hil.host_faults import ALL_FAULTS
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_simulator.fault_row import FaultRow, Group
+from cryoctl_simulator.faults import OF_THE_COMPUTER
 
 # The catalogue of the safety design; more than these may exist.
 ASKED_FOR = """
@@ -32,6 +33,12 @@ host_dead host_stopped loop_stall clock_jump disk_full disk_slow torn_write
 def test_every_fault_of_the_design_has_its_row() -> None:
     assert set(ASKED_FOR.split()) - set(ALL_FAULTS) == set()
     assert {row.group for row in ALL_FAULTS.values()} == set(Group)
+
+
+def test_a_probe_knows_which_faults_befall_the_computer() -> None:
+    of_the_computer = {name for name, row in ALL_FAULTS.items() if row.group is Group.HOST}
+
+    assert set(OF_THE_COMPUTER) == of_the_computer
 
 
 @pytest.mark.parametrize("row", ALL_FAULTS.values(), ids=lambda row: row.fault_id)

@@ -88,6 +88,13 @@ def test_one_bad_cell_fails_its_measure(changes: dict[str, object], measure: str
     assert [m.name for m in bad.measures if not m.ok] == [measure]
 
 
+def test_only_cells_with_a_due_answer_count_as_not_late() -> None:
+    found = outcome([*[row(within_ms=100)] * 500, *[row()] * 1500], 1.0)
+
+    (late,) = (m for m in found.measures if m.name == "cells that are late")
+    assert late.result.startswith("0; an answer is due in 500 of them,")
+
+
 def test_too_few_cells_or_too_few_that_are_found_fail() -> None:
     few = outcome([row()] * 1199, 1.0)
     latent = outcome([*[row()] * 1199, row(declared="latent")], 1.0)

@@ -197,6 +197,12 @@ def test_a_trail_that_was_removed_is_truncated_and_one_that_never_was_is_no_trai
     assert "there is no audit trail" in capsys.readouterr().err
 
 
+def test_a_trail_is_found_by_the_recording_beside_it(finished: Path) -> None:
+    found = check(finished / "run.mcap")
+
+    assert (found.judgement.verdict.value, found.path) == ("INTACT", finished / "audit.jsonl")
+
+
 def test_a_recording_that_is_none_is_told_and_the_trail_judged_alone(
     finished: Path, tmp_path: Path
 ) -> None:

@@ -131,7 +131,7 @@ def test_a_deviation_stands_first_in_the_report_and_last_in_the_run(
     text = limiting("skin_min_c", 2.0, "C") + DEVIATION.format(value=2.0)
     file.write_text(text, encoding="utf-8")
     said = (
-        "ACME-REQ-1: 2 C is looser than the profile's skin_min_c, 5 C: "
+        "ACME-REQ-1: 2 °C is looser than the profile's skin_min_c, 5 °C: "
         "gel alone, <b>nobody</b> near (R. Tester, 2026-11-20)"
     )
 
@@ -161,7 +161,7 @@ def test_the_commands_list_check_export_and_import(
     Path("own.toml").write_text(text, encoding="utf-8")
 
     assert invoke(["requirements", "check", "own.toml"]) == 0
-    assert capsys.readouterr().out.splitlines()[0] == ("skin_min_c: 2 C instead of 5 (ACME-REQ-1)")
+    assert capsys.readouterr().out.splitlines()[0] == ("skin_min_c: 2 °C instead of 5 (ACME-REQ-1)")
     assert invoke(["requirements", "export", "--csv", "o.csv", "--requirements", "own.toml"]) == 0
     assert invoke(["requirements", "import", "o.csv", "--out", "back.toml"]) == 0
     capsys.readouterr()

@@ -59,7 +59,9 @@ def test_a_fault_may_be_given_numbers_of_its_own(text: str, values: dict[str, fl
     ("text", "words"),
     [
         ("tc_opne@12s", "unknown fault 'tc_opne'; did you mean 'tc_open'?"),
-        ("zzz@12s", "unknown fault 'zzz'; known: tc_open, "),
+        ("zzz@12s", "unknown fault 'zzz'; `cryoctl faults` lists them"),
+        ("TC_OPEN@12s", "unknown fault 'TC_OPEN'; did you mean 'tc_open'?"),
+        ("host_dead@1s", "'host_dead' befalls the computer, and no probe can be given it"),
         ("tc_open", "expected ID@WHEN[:DURATION] or ID(NAME=NUMBER,...)@WHEN"),
         ("", "expected ID@WHEN[:DURATION]"),
         ("tc_open@12", "'12' is no moment; expected ID@WHEN"),

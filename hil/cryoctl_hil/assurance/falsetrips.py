@@ -14,6 +14,7 @@ from typing import Final
 
 from cryoctl.clock import cpu_s
 from cryoctl.core import Controller, Settings
+from cryoctl.cycle_table import Phase
 from cryoctl.lockstep import LockStep
 from cryoctl.operators import AutomaticOperator
 from cryoctl.plan import make_plan
@@ -97,14 +98,16 @@ def play(seed: int) -> Told:
     )
     shell = LockStep(controller, peer, AutomaticOperator())
     shell.run(until_s=LONGEST_S)
-    trips = [
+    wrong = [
         f"{trip.notice} in {trip.phase} at {trip.at_s:.2f} s ({trip.layer})"
         for trip in controller.trips
     ]
     if controller.failure:
-        trips.append(f"failed: {controller.failure}")
+        wrong.append(f"failed: {controller.failure}")
+    if not wrong and controller.phase is not Phase.COMPLETE:
+        wrong.append(f"ended in {controller.phase}")  # Hours of waiting are no treatment.
     return Told(
-        seed, f"{profile} in {scenario or 'its own tissue'}", shell.now_s, tuple(trips),
+        seed, f"{profile} in {scenario or 'its own tissue'}", shell.now_s, tuple(wrong),
         controller.verdict.value, cpu_s() - began_s,
     )  # fmt: skip
 

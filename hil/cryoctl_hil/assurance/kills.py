@@ -173,8 +173,15 @@ def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft | None:
         except subprocess.TimeoutExpired:
             return Bereft(blow, None, is_whole=False)
         exit_code = run.returncode
-    recorded = load_recording(folder / "run" / "run.mcap")
-    return Bereft(blow, exit_code, recorded.complete and not recorded.dropped)
+    return Bereft(blow, exit_code, _is_whole(folder / "run" / "run.mcap"))
+
+
+def _is_whole(recording: Path) -> bool:
+    try:
+        recorded = load_recording(recording)
+    except (OSError, RecordingError):
+        return False
+    return recorded.complete and not recorded.dropped
 
 
 def _wait(seconds: float) -> None:

@@ -202,16 +202,16 @@ def _outcome(fates: list[Fate], scale: float) -> Outcome:
     alive = [fate for fate in fates if fate.lives]
     unexplained = [fate for fate in alive if not fate.reason]
     told = [_told(fate) for fate in alive]
-    enough = len(fates) >= MUTANTS_MIN * min(scale, 1.0)
+    asked = MUTANTS_MIN * min(scale, 1.0)
     return Outcome(
         measures=[
             Measure(
                 "mutants of the safety core",
-                f">= {MUTANTS_MIN}",
+                f">= {asked:g}",
                 str(len(fates)),
-                enough,
+                len(fates) >= asked,
                 value=len(fates),
-                bound=MUTANTS_MIN,
+                bound=asked,
             ),
             Measure(
                 "mutants that live, not argued", "0", str(len(unexplained)), not unexplained,

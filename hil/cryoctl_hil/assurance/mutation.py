@@ -115,11 +115,14 @@ def _faults(tree: ast.Module) -> Iterator[_Fault]:
 
 def _statements(node: ast.AST, where: str) -> Iterator[tuple[list[ast.stmt], int, str]]:
     """Return every statement by the list that holds it, in the order of the text."""
-    for name in ("body", "orelse", "finalbody"):
+    for name in ("body", "cases", "handlers", "orelse", "finalbody"):
         body = getattr(node, name, None)
         if not isinstance(body, list):
             continue
         for place, statement in enumerate(list(body)):
+            if not isinstance(statement, ast.stmt):  # A case or a handler, which holds some.
+                yield from _statements(statement, where)
+                continue
             inner = where
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)):
                 inner = statement.name if where == "module" else f"{where}.{statement.name}"

@@ -89,7 +89,7 @@ class Program:
 PROGRAMS: Final[tuple[Program, ...]] = (
     Program(
         "evidence",
-        "Disks that fill up, stall or break, clocks that are set, trails that are changed.",
+        "disks that fill up, stall or break, clocks that are set, trails that are changed",
         "cryoctl_hil.assurance.evidence:run",
         (
             "full disks: unsafe ends",
