@@ -22,7 +22,7 @@ from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
 from cryoctl.records import LogEvent
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
-from cryoctl_hil.assurance.walks import MOMENTS, WALK_OF, WALKS, Moment, steps
+from cryoctl_hil.assurance.walks import MOMENTS, WALK_OF, WALKS, Moment, state_of, steps
 from cryoctl_hil.world import World
 from cryoctl_protocol.codes import TRIP_RULES, DeviceState, Trip
 from cryoctl_simulator import fault_row
@@ -68,7 +68,7 @@ _FREEZING: Final = (Phase.COOLING, Phase.HOLD)
 
 _COLUMNS: Final = (
     "fault", "state", "moment", "declared", "changed_ms", "answered_ms", "by", "what", "first",
-    "shut_ms", "residual_k", "coldest_c", "treated",
+    "shut_ms", "residual_k", "coldest_c", "treated", "since_ms", "within_ms",
 )  # fmt: skip
 
 
@@ -97,7 +97,11 @@ class Found:
             None if they never were open.
         residual_k: How much colder the true tip got after that.
         treated: The treatment ended with PASS all the same.
-        within_ms: Until when the answer is due; 0 for one that comes when it matters next.
+        since_ms: Of the answer, from the fault's beginning or from entering the state in which it
+            came, whichever was later.
+        within_ms: Until when ``since_ms`` is due. One that waits for what comes next is due as one
+            of the state in which it came; 0 where that names no time either: an operation has to
+            end (a test, a cycle), or something to build up.
         empty: Why the cell says nothing; empty if it says something.
         late: What came too late.
         wrong: Everything else that is not as it should be.
@@ -117,6 +121,7 @@ class Found:
     shut_ms: int | None = None
     residual_k: float | None = None
     treated: bool = False
+    since_ms: int | None = None
     within_ms: int = 0
     empty: str = ""
     late: str = ""
@@ -306,6 +311,8 @@ class CellRun:
         self._on_walk = set(trace.answers)
         self._began_s = self.world.now_s
         self._answered_s = inf
+        self._state = state_of(self.world)
+        self._entered_s = self._began_s
         self._open_s: float | None = None
         self._shut_tip_c = self._after_c = 0.0
         self._heard = 0
@@ -315,7 +322,6 @@ class CellRun:
             moment.name,
             self._expected.outcome,
             " ".join(self._expected.answers),
-            within_ms=self._expected.within_ms,
             coldest_c=self.world.device.plant.tip_temp_c,
         )
 
@@ -328,6 +334,7 @@ class CellRun:
             if found.changed_ms is None and self._differs(step):
                 found.changed_ms = self._age_ms(world.now_s)
             self._follow()
+            self._note_state()
             if self._answered_s == inf:
                 self._listen()
             elif self._is_over():
@@ -363,7 +370,24 @@ class CellRun:
                 self._answered_s = self.world.now_s
                 self.found.by, self.found.what = answer.by, answer.what
                 self.found.answered_ms = self._age_ms(answer.at_s)
+                self._note_due(answer)
                 return
+
+    def _note_state(self) -> None:
+        """Take note of the state that the probe has entered; being safe is what an answer does."""
+        state = state_of(self.world)
+        if state is not self._state and state not in fault_row.LATCHED:
+            self._state, self._entered_s = state, self.world.now_s
+
+    def _note_due(self, answer: Answer) -> None:
+        found = self.found
+        if self._expected.within_ms:
+            found.since_ms, found.within_ms = found.answered_ms, self._expected.within_ms
+            return
+        found.since_ms = max(0, round((answer.at_s - self._entered_s) * _MS))
+        then = self._fault.expected_in(self._state)
+        if answer.what in then.answers:
+            found.within_ms = then.within_ms
 
     def _is_expected(self, answer: Answer) -> bool:
         """Return True for what the catalogue names; for anything, where it names nothing."""
@@ -408,8 +432,9 @@ class CellRun:
             instead = f"{found.first} was said, not " if found.first else "nobody said "
             found.wrong.append(f"{instead}{found.expected} by {expected.by}")
             return
-        if expected.within_ms and found.answered_ms > expected.within_ms:
-            found.late = f"answered after {found.answered_ms} ms, allowed {expected.within_ms} ms"
+        assert found.since_ms is not None
+        if found.within_ms and found.since_ms > found.within_ms:
+            found.late = f"answered after {found.since_ms} ms, allowed {found.within_ms} ms"
         if found.is_tripped and found.shut_ms is not None and found.shut_ms > SAFE_MS_MAX:
             found.late = f"shut {found.shut_ms} ms after the trip, allowed {SAFE_MS_MAX:g} ms"
 
@@ -484,8 +509,7 @@ def outcome(found: Sequence[Found], scale: float) -> Outcome:
         Measure("cells that are empty", "0", str(len(empty)), not empty),
         Measure(
             "cells that are late", "0",
-            f"{len(late)}; an answer is due in {sum(row.within_ms > 0 for row in found)} of them,"
-            " and later, when it matters, in the others",
+            f"{len(late)} {_timed(found)}",
             not late,
         ),
         Measure("cells that are not as declared", "0", str(len(wrong)), not wrong),
@@ -502,6 +526,23 @@ def outcome(found: Sequence[Found], scale: float) -> Outcome:
     ]
     return Outcome(
         measures, {"columns": _COLUMNS, "cells": [row.as_line() for row in found]}, failures
+    )
+
+
+def _timed(found: Sequence[Found]) -> str:
+    """Return how many answers had a time, and what is known of those that had none."""
+    timed = sum(row.within_ms > 0 for row in found)
+    others = [
+        (row.since_ms, f"{row.what} of {row.fault} in {row.state}")
+        for row in found
+        if row.declared == Declared.DETECTED and row.since_ms is not None and not row.within_ms
+    ]
+    if not others:
+        return f"of {timed}"
+    longest_ms, which = max(others)
+    return (
+        f"of {timed} that have a time; {len(others)} are ends of operations or have to build up,"
+        f" the longest for {longest_ms / _MS:.1f} s in its state ({which})"
     )
 
 
