@@ -88,11 +88,28 @@ def test_one_bad_cell_fails_its_measure(changes: dict[str, object], measure: str
     assert [m.name for m in bad.measures if not m.ok] == [measure]
 
 
-def test_only_cells_with_a_due_answer_count_as_not_late() -> None:
-    found = outcome([*[row(within_ms=100)] * 500, *[row()] * 1500], 1.0)
+def test_how_many_answers_have_a_time_is_told_and_the_longest_of_the_others() -> None:
+    timed, others = row(since_ms=40, within_ms=100), row(since_ms=40)
+    slow = row(fault="tc_lag", what="NOT_EFFECTIVE", since_ms=12_340)
+
+    found = outcome([*[timed] * 500, *[others] * 1499, slow], 1.0)
 
     (late,) = (m for m in found.measures if m.name == "cells that are late")
-    assert late.result.startswith("0; an answer is due in 500 of them,")
+    assert late.result == (
+        "0 of 500 that have a time; 1500 are ends of operations or have to build up, "
+        "the longest for 12.3 s in its state (NOT_EFFECTIVE of tc_lag in FREEZE)"
+    )
+
+
+def test_an_answer_that_waits_is_due_as_one_of_the_state_in_which_it_comes() -> None:
+    found = CellRun(CATALOGUE["pressure_frozen"], moment(DeviceState.PREWARM, "early")).run()
+
+    assert found.what == "READING_FROZEN"
+    assert found.since_ms is not None
+    assert found.answered_ms is not None
+    assert found.since_ms < found.answered_ms  # It stood still in PREWARM for a while.
+    assert found.since_ms <= found.within_ms == 2200
+    assert not found.problems
 
 
 def test_too_few_cells_or_too_few_that_are_found_fail() -> None:
