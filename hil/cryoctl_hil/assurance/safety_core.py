@@ -43,7 +43,11 @@ SAFETY_CORE: Final = (
     _device("firmware_sensing"),
     _device("firmware_drive"),
 )
-"""Every decision that can open a valve, or must shut it; the most important first."""
+"""What decides that a valve may open, or must shut; the most important first.
+
+What carries decisions out (``core``, ``firmware_model``, ``firmware_control``) is not in it: `reach`,
+`matrix`, `broken` and `simulate` judge that by what it does.
+"""
 
 _CONTROLLER: Final = (
     "test_arming.py",
