@@ -45,8 +45,8 @@ SAFETY_CORE: Final = (
 )
 """What decides that a valve may open, or must shut; the most important first.
 
-What carries decisions out (``core``, ``firmware_model``, ``firmware_control``) is not in it: `reach`,
-`matrix`, `broken` and `simulate` judge that by what it does.
+What carries decisions out (``core``, ``firmware_model``, ``firmware_control``) is not in it:
+`reach`, `matrix`, `broken` and `simulate` judge that by what it does.
 """
 
 _CONTROLLER: Final = (
