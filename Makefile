@@ -24,7 +24,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated scoreboard picture dose lock clean help
+.PHONY: run test assure check format bench validate generated scoreboard picture dose sbom audit lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -74,6 +74,13 @@ picture: $(DEV_STAMP) ## the picture of a cycle in README.md
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(BIN)/cryoctl run --seed 1 --out "$$folder/run" >/dev/null \
 		&& $(BIN)/cryoctl report "$$folder/run/run.mcap" --picture docs/images/cycle.svg
+
+sbom: $(DEV_STAMP) ## sbom.json: what an installation is made of (CycloneDX), with versions and licences
+	@$(BIN)/python -m cryoctl_hil.sbom $(ARGS)
+
+audit: $(DEV_STAMP) ## known holes in what constraints.txt pins; asks a service on the network, so no part of CI
+	@$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --progress-spinner off $(ARGS) || { \
+		echo "cryoctl: a hole above, or the service could not be asked: then nothing is known" >&2; exit 1; }
 
 lock: $(DEV_STAMP) ## choose new versions for constraints.txt
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --fork-strategy fewest --python-version 3.11 \

@@ -45,10 +45,13 @@
 #define CRYO_RESULTS_KEPT 16u
 #define CRYO_BAD_TAGS_MAX 3u
 #define CRYO_BAD_TAG_WINDOW_MS 10000u
+#define CRYO_LOCK_OUT_MS 2000u
 #define CRYO_REJECT_WINDOW_MS 1000u
 
 /* Key derivation: HKDF-SHA256, see SPEC.md. */
 #define CRYO_DEMO_KEY_ID 0u
+#define CRYO_KEY_SIZE 32u
+#define CRYO_KEYS_MAX 2u
 #define CRYO_INFO_DOWN "cryoctl/1 h2d"
 #define CRYO_INFO_UP "cryoctl/1 d2h"
 #define CRYO_INFO_STOP "cryoctl/1 stop"

@@ -38,6 +38,9 @@ OWNER_LIFE_MS: Final = 1000
 RESULTS_KEPT: Final = 16
 BAD_TAGS_MAX: Final = 3
 BAD_TAG_WINDOW_MS: Final = 10_000
+LOCK_OUT_MS: Final = 2000
+"""No new session for this long after bad tags have ended one. Long enough to be seen and to slow
+guesses down; short enough for the owner to come back and see the probe safe within its 5 s."""
 REJECT_WINDOW_MS: Final = 1000
 
 
@@ -46,11 +49,14 @@ class DeviceSession:
 
     Args:
         identity: HELLO as the device would send it; nonces are filled in.
-        key: The device's shared key.
+        key: The key that ``identity`` announces.
         nonce_seed: Random bytes; device nonces are derived from them.
+        former_key: The key before that one, while it is still valid.
     """
 
-    def __init__(self, identity: Hello, key: bytes, *, nonce_seed: bytes) -> None:
+    def __init__(
+        self, identity: Hello, key: bytes, *, nonce_seed: bytes, former_key: bytes | None = None
+    ) -> None:
         self.identity = identity
         self.rejects: Counter[Reject] = Counter()
         self.state: int = DeviceState.IDLE
@@ -59,11 +65,12 @@ class DeviceSession:
         self.lease_count = 0
         self.owner_until_ms: int | None = None
         """Until when a controller holds the probe; None once ``on_bytes`` has seen it lapse."""
-        self._key = key
+        # Two at most, the announced one first.
+        self._device_keys = (key,) if former_key is None else (key, former_key)
         self._nonce_seed = nonce_seed
-        self._stop_key = stop_key(key, identity.boot_id)
+        self._stop_keys = tuple(stop_key(each, identity.boot_id) for each in self._device_keys)
         self._deframer = Deframer()
-        self._pending: tuple[HelloHost, int, SessionKeys] | None = None
+        self._pending: tuple[HelloHost, int, tuple[SessionKeys, ...]] | None = None
         self._keys: SessionKeys | None = None
         self._nonce_count = 0
         self._seq = 0
@@ -73,6 +80,7 @@ class DeviceSession:
         self._answers: dict[int, list[bytes]] = {}
         self._executing: set[int] = set()
         self._bad_tag_ms: deque[int] = deque(maxlen=BAD_TAGS_MAX)
+        self._locked_until_ms: int | None = None
         self._reject_ms: deque[int] = deque(maxlen=64)
         self._deframer_rejects = 0
         self.event_count = 0
@@ -100,6 +108,11 @@ class DeviceSession:
         """Return True while a controller holds the probe."""
         return self.owner_until_ms is not None and until_ms(now_ms, self.owner_until_ms) > 0
 
+    @property
+    def is_locked(self) -> bool:
+        """True while no session may begin, because somebody guessed at tags."""
+        return self._locked_until_ms is not None
+
     def rejects_within_window(self, now_ms: int) -> int:
         """Return how many frames were rejected in the last second (SR-23)."""
         if not self._reject_ms:
@@ -117,6 +130,9 @@ class DeviceSession:
         owner_until_ms = self.owner_until_ms
         if owner_until_ms is not None and until_ms(now_ms, owner_until_ms) <= 0:
             self._forget_owner(now_ms)
+        locked_until_ms = self._locked_until_ms
+        if locked_until_ms is not None and until_ms(now_ms, locked_until_ms) <= 0:
+            self._locked_until_ms = None
         if not data:
             return []
         requests = []
@@ -159,11 +175,9 @@ class DeviceSession:
             return Reject.UNTAGGED
         if row.cls is Stop:
             return self._on_stop(parsed)
-        keys = self._session_of(parsed, now_ms)
-        if keys is None:
-            return Reject.SESSION
-        if not keys.down.verify(parsed.signed, parsed.tag):
-            return Reject.TAG
+        keys = self._proved_by(parsed, now_ms)
+        if isinstance(keys, Reject):
+            return keys
         self._promote(keys, now_ms)
         try:
             message = decode(parsed.message_id, parsed.payload)
@@ -180,8 +194,11 @@ class DeviceSession:
         if self.owned(now_ms):
             self._send(self.identity._replace(host_nonce=hello.host_nonce, owned=1), None, 0)
             return
-        if hello.major != self.identity.major or hello.schema_hash != self.identity.schema_hash:
-            # It would not mean what we understand: it learns who we are, and opens no session.
+        is_understood = (
+            hello.major == self.identity.major and hello.schema_hash == self.identity.schema_hash
+        )
+        if self.is_locked or not is_understood:
+            # Without a device nonce it learns who we are, and opens no session.
             self._send(self.identity._replace(host_nonce=hello.host_nonce), None, 0)
             return
         if self._pending is None or self._pending[0] != hello:
@@ -191,18 +208,32 @@ class DeviceSession:
                 + self.identity.boot_id.to_bytes(4, "little")
                 + self._nonce_count.to_bytes(4, "little")
             ).digest()
-            nonce = int.from_bytes(digest[:8], "little")
-            self._pending = (hello, nonce, session_keys(self._key, hello.host_nonce, nonce))
+            nonce = int.from_bytes(digest[:8], "little") or 1  # 0 means "no session".
+            opened = tuple(session_keys(key, hello.host_nonce, nonce) for key in self._device_keys)
+            self._pending = (hello, nonce, opened)
         nonce = self._pending[1]
         answer = self.identity._replace(host_nonce=hello.host_nonce, device_nonce=nonce)
         self._send(answer, None, 0)
 
-    def _session_of(self, parsed: Parsed, now_ms: int) -> SessionKeys | None:
+    def _proved_by(self, parsed: Parsed, now_ms: int) -> SessionKeys | Reject:
+        """Return the keys that a frame was tagged with: its sender holds them."""
+        assert parsed.tag is not None
+        candidates = self._sessions_of(parsed, now_ms)
+        if not candidates:
+            return Reject.SESSION
+        for keys in candidates:
+            if keys.down.verify(parsed.signed, parsed.tag):
+                return keys
+        return Reject.TAG
+
+    def _sessions_of(self, parsed: Parsed, now_ms: int) -> tuple[SessionKeys, ...]:
+        """Return whose tag may stand under a frame: before the first, that of either key."""
         if self._keys is not None and parsed.session == self._keys.session:
-            return self._keys
+            return (self._keys,)
         if self._pending is None or self.owned(now_ms):
-            return None  # A lapsed owner may have come back since the newcomer's HELLO.
-        return self._pending[2] if parsed.session == self._pending[2].session else None
+            return ()  # A lapsed owner may have come back since the newcomer's HELLO.
+        prepared = self._pending[2]
+        return prepared if parsed.session == prepared[0].session else ()
 
     def _promote(self, keys: SessionKeys, now_ms: int) -> None:
         """Make the session of a proved key the one in force; counters start anew."""
@@ -248,23 +279,33 @@ class DeviceSession:
 
     def _on_stop(self, parsed: Parsed) -> Stop | Reject:
         assert parsed.tag is not None
-        if not self._stop_key.verify(parsed.signed, parsed.tag):
-            return Reject.TAG
         try:
             stop = decode(parsed.message_id, parsed.payload)
         except CodecError:
+            stop = None
+        for used in self._stop_keys:
+            if used.verify(parsed.signed, parsed.tag):
+                break
+        else:
+            if isinstance(stop, Stop) and stop.boot_id != self.identity.boot_id:
+                return Reject.SESSION  # Its sender has not heard of the restart yet: no guess.
+            return Reject.TAG
+        if stop is None:
             return Reject.RANGE
         assert isinstance(stop, Stop)
         ack = Ack(stop.counter, Op.STOP, Answer.ACCEPTED)
-        self._send(ack, self._stop_key, 0)
+        self._send(ack, used, 0)  # Who sent it may have no other key.
         return stop
 
     def _on_bad_tag(self, now_ms: int) -> None:
+        if self.is_locked:
+            return  # Nothing is left to guess at but STOP, which does no harm.
         _forget_before(self._bad_tag_ms, now_ms, BAD_TAG_WINDOW_MS)
         self._bad_tag_ms.append(now_ms)
         if len(self._bad_tag_ms) == BAD_TAGS_MAX:
             # Somebody is guessing: the session ends, and with it the lease.
             self._bad_tag_ms.clear()
+            self._locked_until_ms = add_ms(now_ms, LOCK_OUT_MS)
             self.drop(now_ms)
 
     def drop(self, now_ms: int) -> None:
@@ -328,7 +369,7 @@ class DeviceSession:
         """Send under the session's key, or under the stop key where no session is."""
         keys = self._keys
         if keys is None:
-            return self._send(message, self._stop_key, 0)
+            return self._send(message, self._stop_keys[0], 0)
         return self._send(message, keys.up, keys.session)
 
     def _send(self, message: Message, key: TagKey | None, session: int) -> bytes:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-from cryoctl_protocol import auth, device_session, framing
+from cryoctl_protocol import auth, device_keys, device_session, framing
 from cryoctl_protocol.codec import PAYLOAD_SIZE, SCHEMA_HASH, struct_code
 from cryoctl_protocol.codes import ENUMERATIONS, TRIP_RULES
 from cryoctl_protocol.generated_spec import offsets
@@ -129,6 +129,7 @@ def _times() -> Iterator[tuple[str, str]]:
         "RESULTS_KEPT",
         "BAD_TAGS_MAX",
         "BAD_TAG_WINDOW_MS",
+        "LOCK_OUT_MS",
         "REJECT_WINDOW_MS",
     ):
         yield name, f"{getattr(device_session, name)}u"
@@ -136,6 +137,8 @@ def _times() -> Iterator[tuple[str, str]]:
 
 def _keys() -> Iterator[tuple[str, str]]:
     yield "DEMO_KEY_ID", f"{auth.DEMO_KEY_ID}u"
+    yield "KEY_SIZE", f"{device_keys.KEY_SIZE}u"
+    yield "KEYS_MAX", f"{device_keys.KEYS_MAX}u"
     yield "INFO_DOWN", f'"{auth.INFO_DOWN.decode()}"'
     yield "INFO_UP", f'"{auth.INFO_UP.decode()}"'
     yield "INFO_STOP", f'"{auth.INFO_STOP.decode()}"'

@@ -62,6 +62,7 @@ DEVICE_CONSTANTS: Final[Rows] = [
     ("RESULTS_KEPT", str(device.RESULTS_KEPT), "commands whose answers are remembered"),
     ("BAD_TAGS_MAX", str(device.BAD_TAGS_MAX), "bad tags that end a session"),
     ("BAD_TAG_WINDOW_MS", f"{device.BAD_TAG_WINDOW_MS} ms", "... within this time"),
+    ("LOCK_OUT_MS", f"{device.LOCK_OUT_MS} ms", "no new session after that"),
     ("REJECT_WINDOW_MS", f"{device.REJECT_WINDOW_MS} ms", "rejected frames are counted over"),
 ]
 REJECT_TEXT: Final[dict[Reject, tuple[str, str]]] = {
@@ -75,10 +76,10 @@ REJECT_TEXT: Final[dict[Reject, tuple[str, str]]] = {
     Reject.SIZE:       ("parser", "not the one payload size of its message id"),
     Reject.DIRECTION:  ("session", "a message that only the receiver itself may send"),
     Reject.UNTAGGED:   ("session", "no tag where the table asks for one"),
-    Reject.SESSION:    ("session", "tagged for a session that is not in force"),
+    Reject.SESSION:    ("session", "tagged for a session, or a boot, that is not in force"),
     Reject.TAG:        ("session", "the tag is wrong"),
     Reject.RANGE:      ("session", "a value outside its field's range"),
-    Reject.REPLAY:     ("session", "a lease counter or a sample's device clock that does not grow"),
+    Reject.REPLAY:     ("session", "a lease counter, event number or clock that does not grow"),
 }
 # fmt: on
 

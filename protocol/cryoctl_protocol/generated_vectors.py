@@ -57,11 +57,14 @@ from cryoctl_protocol.messages import (
 Vector = dict[str, Any]
 
 KEY: Final = bytes(range(32))
+FORMER_KEY: Final = bytes(range(32, 64))
 BOOT_ID: Final = 0xB007_1D42
 HOST_NONCE: Final = 0x0123_4567_89AB_CDEF
 DEVICE_NONCE: Final = 0xFEDC_BA98_7654_3210
 _KEYS: Final = session_keys(KEY, HOST_NONCE, DEVICE_NONCE)
 _STOP_KEY: Final = stop_key(KEY, BOOT_ID)
+_FORMER_KEYS: Final = session_keys(FORMER_KEY, HOST_NONCE, DEVICE_NONCE)
+_FORMER_STOP_KEY: Final = stop_key(FORMER_KEY, BOOT_ID)
 _DOWN, _UP = MessageType.DOWN, MessageType.UP
 
 _SALT: Final = HOST_NONCE.to_bytes(8, "little") + DEVICE_NONCE.to_bytes(8, "little")
@@ -157,7 +160,7 @@ def golden_vectors() -> dict[str, Any]:
         "keys.json": {"schema_hash": hash_text, "vectors": list(_key_vectors())},
         "frames.json": {"schema_hash": hash_text, "vectors": list(_frame_vectors())},
         "rejects.json": {"schema_hash": hash_text, "vectors": list(_reject_vectors())},
-        "sessions.json": {"schema_hash": hash_text, "vectors": [_session_vector()]},
+        "sessions.json": {"schema_hash": hash_text, "vectors": list(_session_vectors())},
     }
 
 
@@ -333,23 +336,29 @@ def _broken_tags() -> Iterator[tuple[str, bytes]]:
     yield "tagged with the stop key", stop_keyed
 
 
-# -- a conversation ------------------------------------------------------------------------------
+# -- conversations -------------------------------------------------------------------------------
 
 
-def _session_vector() -> Vector:
-    """Return one device's conversation; its clock wraps on the way."""
-    return {
-        "name": "one device, from HELLO to a dropped session",
-        "key": KEY.hex(),
-        "boot_id": BOOT_ID,
-        "host_nonce": HOST_NONCE,
-        "device_nonce": DEVICE_NONCE,
-        "outcomes": "hello, lease, request (then ACK ACCEPTED), ack ANSWER, nothing, reject REASON",
-        "steps": [
-            {"name": name, "now_ms": now_ms, "wire": wrap(body).hex(), "outcome": outcome}
-            for name, now_ms, body, outcome in _steps()
-        ],
-    }
+def _session_vectors() -> Iterator[Vector]:
+    """Yield conversations of one device each; the clock of the first wraps on the way."""
+    for name, former_key, steps in (
+        ("one device, from HELLO to a dropped session", b"", _steps()),
+        ("a device with two keys, a controller with the former", FORMER_KEY, _two_key_steps()),
+    ):
+        yield {
+            "name": name,
+            "key": KEY.hex(),
+            "former_key": former_key.hex(),
+            "boot_id": BOOT_ID,
+            "host_nonce": HOST_NONCE,
+            "device_nonce": DEVICE_NONCE,
+            "outcomes": "hello, hello without device nonce, lease, request (then ACK ACCEPTED), "
+            "ack ANSWER, nothing, reject REASON",
+            "steps": [
+                {"name": step, "now_ms": now_ms, "wire": wrap(body).hex(), "outcome": outcome}
+                for step, now_ms, body, outcome in steps
+            ],
+        }
 
 
 def _steps() -> Iterator[tuple[str, int, bytes, str]]:
@@ -381,11 +390,30 @@ def _steps() -> Iterator[tuple[str, int, bytes, str]]:
     yield "stop, replayed after the wrap", 500, stop, "request"
     previous_boot = _down(_STOP, session=0, key=stop_key(KEY, BOOT_ID - 1))
     yield "stop recorded before a restart", 510, previous_boot, "reject tag"
+    named = _down(_STOP._replace(boot_id=BOOT_ID - 1), session=0, key=stop_key(KEY, BOOT_ID - 1))
+    yield "stop that names the boot before: no guess", 515, named, "reject session"
     forged = _down(arm._replace(counter=6, deadline_ms=2000), key=_KEYS.up)
     yield "forged", 520, forged, "reject tag"
     yield "forged again: the session ends", 530, forged, "reject tag"
     yield "a good command, too late", 540, _down(arm._replace(counter=7)), "reject session"
     yield "stop needs no session", 550, stop, "request"
+    other = _plain(_HELLO_HOST._replace(host_nonce=HOST_NONCE + 1))
+    yield "greeting while it is locked", 2510, other, "hello without device nonce"
+    yield "greeting afterwards", 2530, other, "hello"
+
+
+def _two_key_steps() -> Iterator[tuple[str, int, bytes, str]]:
+    yield "greeting", 1000, _plain(_HELLO_HOST), "hello"
+    lease = Lease(1, HostMode.IDLE, 1300)
+    foreign = session_keys(bytes(reversed(KEY)), HOST_NONCE, DEVICE_NONCE)
+    yield "lease under neither key", 1010, _down(lease, key=foreign.down), "reject tag"
+    yield "lease under the former key", 1020, _down(lease, key=_FORMER_KEYS.down), "lease"
+    arm = _COMMAND._replace(counter=1, deadline_ms=1500)
+    yield "the session has one key only", 1030, _down(arm), "reject tag"
+    yield "command under it", 1040, _down(arm, key=_FORMER_KEYS.down), "request"
+    yield "stop under the announced key", 1050, _down(_STOP, session=0, key=_STOP_KEY), "request"
+    former = _down(_STOP, session=0, key=_FORMER_STOP_KEY)
+    yield "stop under the former key", 1060, former, "request"
 
 
 def _down(message: Message, *, session: int = _KEYS.session, key: TagKey = _KEYS.down) -> bytes:

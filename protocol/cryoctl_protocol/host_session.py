@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from cryoctl_protocol.auth import SessionKeys, TagKey, session_keys, stop_key
 from cryoctl_protocol.codec import SCHEMA_HASH, CodecError, decode, encode
 from cryoctl_protocol.codes import Answer, DeviceState, HostMode, Op, SafeAction, Trip
+from cryoctl_protocol.device_keys import DeviceKey, KeyRing, NoKey, OneKey
 from cryoctl_protocol.framing import Parsed, Reject, build, parse
 from cryoctl_protocol.messages import (
     ID_OF,
@@ -123,18 +124,22 @@ class HostSession:
     """One controller's conversation with one device over one link.
 
     Args:
-        key: The device's shared key.
+        keys: Asked for the device's key when it says HELLO; bytes are one key for whoever answers.
         nonce_seed: Random bytes (from the shell; fixed in tests); nonces are derived from them.
     """
 
-    def __init__(self, key: bytes, *, nonce_seed: bytes) -> None:
+    def __init__(self, keys: bytes | KeyRing, *, nonce_seed: bytes) -> None:
         self.phase = Phase.CLOSED
         self.hello: Hello | None = None
         self.mismatch = ""
         """Why only telemetry is possible; empty if commands are."""
+        self.key: DeviceKey | None = None
+        """The one that the device is talked to with; None before its HELLO, or without one."""
+        self.no_key = ""
+        """Why there is none for it; empty if there is."""
         self.rejects: Counter[Reject] = Counter()
         self.lost_frames = 0
-        self._key = key
+        self._ring = OneKey(keys) if isinstance(keys, bytes) else keys
         self._nonce_seed = nonce_seed
         self._opened = 0
         self._host_nonce = 0
@@ -150,6 +155,7 @@ class HostSession:
         self._awaiting_done: dict[int, _Accepted] = {}
         self._device_clock: tuple[int, float] | None = None
         self._sampled_ms: int | None = None
+        self._event_number: int | None = None
         self._same_table = False
         self._reject_times_s: deque[float] = deque(maxlen=64)
         self._urgent: list[bytes] = []
@@ -185,8 +191,13 @@ class HostSession:
             self._same_table = same_table  # A monitor reads telemetry without a session.
         if hello.host_nonce != self._host_nonce or self.phase is not Phase.GREETING:
             return False
+        if self.hello is None or self.hello.boot_id != hello.boot_id:
+            self._event_number = None
         self.hello = hello
-        self._stop_key = stop_key(self._key, hello.boot_id)
+        chosen = self._ring.key_for(hello)
+        self.key = None if isinstance(chosen, NoKey) else chosen
+        self.no_key = chosen.reason if isinstance(chosen, NoKey) else ""
+        self._stop_key = None if self.key is None else stop_key(self.key.secret, hello.boot_id)
         if not same_table:
             self.phase = Phase.TELEMETRY_ONLY
             self.mismatch = (
@@ -195,10 +206,14 @@ class HostSession:
                 f"{SCHEMA_HASH:08x}: telemetry only; update the older side"
             )
             return True
-        if hello.owned:
+        if isinstance(chosen, NoKey):
+            self.phase = Phase.TELEMETRY_ONLY
+            self.mismatch = self.no_key
+            return True
+        if hello.owned or hello.device_nonce == 0:
             return True  # Greet again: ownership lapses 1 s after the other falls silent.
         self.mismatch = ""
-        self._keys = session_keys(self._key, self._host_nonce, hello.device_nonce)
+        self._keys = session_keys(chosen.secret, self._host_nonce, hello.device_nonce)
         self.phase = Phase.PROVING
         self._hello_sent_s = now_s
         return True
@@ -255,6 +270,8 @@ class HostSession:
     def _take(self, message: Message, *, tagged: bool, now_s: float) -> Message | Reject | None:
         if isinstance(message, Telemetry):
             return self._on_telemetry(message, tagged=tagged, now_s=now_s)
+        if isinstance(message, Event):
+            return self._on_event(message)
         if isinstance(message, Ack):
             wanted = self._on_ack(message, now_s)
         elif isinstance(message, Done):
@@ -278,11 +295,21 @@ class HostSession:
             return Reject.REPLAY
         self._sampled_ms = device_ms
         self._device_clock = (device_ms, now_s)
+        if self._event_number is None:
+            self._event_number = telemetry.event_count  # What was sent before we came is old.
         if self.phase in _OPENING:
             self.phase = Phase.OPEN  # Our keys are younger than our HELLO: the device has both.
         if self._awaiting_done:
             self._ask_for_lost_ends(telemetry.state, now_s)
         return telemetry
+
+    def _on_event(self, event: Event) -> Event | Reject:
+        """Take an event once: its number grows within one boot, whatever session it is sent in."""
+        last = self._event_number
+        if last is not None and not 0 < (event.number - last) & 0xFFFF < _SEQ_AHEAD_MAX:
+            return Reject.REPLAY
+        self._event_number = event.number
+        return event
 
     def _ask_for_lost_ends(self, state: int, now_s: float) -> None:
         """Send a command's bytes again whose end must have been lost: a repeat is only answered."""

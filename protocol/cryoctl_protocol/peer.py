@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import entry_points
 from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl
@@ -165,6 +166,17 @@ class DeviceUrl:
         return f"{self.scheme}:{self.path}" + (f"?{query}" if query else "")
 
 
+class Reach(StrEnum):
+    """From where somebody could speak on a link: what proves a command there follows from it."""
+
+    COMPUTER = "this computer"
+    """In process, a pseudo-terminal, loopback: the public demo key is good enough."""
+    LINE = "a local serial line"
+    """Who holds the cable: without a key of its own a device needs a bench waiver."""
+    NETWORK = "a network"
+    """Anybody: only a key of the device's own proves anything."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opened:
     """What opening a device address yields.
@@ -178,6 +190,7 @@ class Opened:
         hands: Present where needle and cartridge are simulated too.
         files: Name and text of every file that shaped the device, for the recording.
         limits: How old telemetry may be on this link.
+        reach: From where somebody could speak on ``link``; a peer is in this process anyway.
     """
 
     description: str
@@ -188,6 +201,7 @@ class Opened:
     hands: Hands | None = None
     files: tuple[tuple[str, str], ...] = ()
     limits: LinkLimits = STREAM_LIMITS
+    reach: Reach = Reach.NETWORK
 
 
 def open_device(url: DeviceUrl) -> Opened:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
 from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.device_keys import DeviceKeys
 from cryoctl_protocol.peer import FaultNote
 from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
@@ -45,6 +47,8 @@ class SimulatedDevice:
         self.instruments = instruments
         self._config = config
         self._seed = seed
+        self._keys: DeviceKeys | None = None
+        self._entropy = b""
         self._ticks = 0
         self.boots = 0
         """How often it has been powered up or reset."""
@@ -68,7 +72,9 @@ class SimulatedDevice:
 
     @property
     def device_id(self) -> str:
-        """Serial number, which the seed decides."""
+        """Serial number, which the seed decides, or who gave it keys of its own."""
+        if self._keys is not None:
+            return self._keys.device
         return f"SIM-{self._digest('serial')[:4].hex()}"
 
     # -- SyncPeer --------------------------------------------------------------------------------
@@ -161,6 +167,17 @@ class SimulatedDevice:
         plant.moisture_ppm = fresh.moisture_ppm
         plant.cartridge_temp_c = fresh.cartridge_temp_c  # What follows from it follows anew.
 
+    def provision(self, keys: DeviceKeys, *, entropy: bytes) -> None:
+        """Give it a serial number and keys of its own, as a maker does; it starts anew.
+
+        Args:
+            keys: The same that the controller has.
+            entropy: Random bytes: under a real key no boot id and no nonce may come twice.
+        """
+        self._keys = keys
+        self._entropy = entropy
+        self.power_cycle()
+
     # -- power -----------------------------------------------------------------------------------
 
     def power_cycle(self) -> None:
@@ -193,10 +210,19 @@ class SimulatedDevice:
             boot_id=int.from_bytes(self._digest(f"boot {self.boots}")[:4], "little"),
             nonce_seed=self._digest("nonce"),
         )
+        keys = self._keys
+        if keys is not None:
+            former = keys.former
+            boot = replace(
+                boot,
+                key=keys.newest.secret,
+                key_id=keys.newest.key_id,
+                former_key=None if former is None else former.secret,
+            )
         return FirmwareModel(self._config, boot)
 
     def _digest(self, what: str) -> bytes:
-        return sha256(f"cryoctl simulator {self._seed} {what}".encode()).digest()
+        return sha256(f"cryoctl simulator {self._seed} {what}".encode() + self._entropy).digest()
 
     def _state(self) -> int:
         return DeviceState.IDLE if self.firmware is None else self.firmware.state.state

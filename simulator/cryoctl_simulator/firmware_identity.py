@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryoctl_protocol.auth import DEMO_KEY, DEMO_KEY_ID
@@ -16,13 +16,19 @@ TELEMETRY_TICKS: Final = 2  # 20 ms
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """What differs from device to device and from one power-up to the next."""
+    """What differs from device to device and from one power-up to the next.
+
+    Attributes:
+        key: The one that HELLO announces as ``key_id``.
+        former_key: The one before, while it is still valid.
+    """
 
     device_id: str
     boot_id: int
-    nonce_seed: bytes
-    key: bytes = DEMO_KEY
+    nonce_seed: bytes = field(repr=False)
+    key: bytes = field(default=DEMO_KEY, repr=False)
     key_id: int = DEMO_KEY_ID
+    former_key: bytes | None = field(default=None, repr=False)
 
 
 def identity(config: FirmwareConfig, boot: Boot) -> Hello:

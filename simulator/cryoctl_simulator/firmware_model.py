@@ -71,7 +71,12 @@ class FirmwareModel:
     def __init__(self, config: FirmwareConfig, boot: Boot) -> None:
         self.config = config
         self.state = FirmwareState()
-        self.session = DeviceSession(identity(config, boot), boot.key, nonce_seed=boot.nonce_seed)
+        self.session = DeviceSession(
+            identity(config, boot),
+            boot.key,
+            nonce_seed=boot.nonce_seed,
+            former_key=boot.former_key,
+        )
 
     @property
     def outputs(self) -> Outputs:

@@ -6,7 +6,7 @@ import difflib
 from pathlib import Path
 from typing import Final
 
-from cryoctl_protocol.peer import AddressError, DeviceUrl, Opened
+from cryoctl_protocol.peer import AddressError, DeviceUrl, Opened, Reach
 from cryoctl_protocol.profile import ProfileError
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, decode_utf8
 from cryoctl_simulator.device import SimulatedDevice
@@ -54,6 +54,7 @@ def open_link(url: DeviceUrl) -> Opened:
         faults=device,
         truth=device,
         hands=_Hands(device, url),
+        reach=Reach.COMPUTER,
         files=(
             (f"profiles/{identity.id}.toml", probe.text),
             *((("scenario", scenario_text),) if scenario_text else ()),

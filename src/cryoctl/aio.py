@@ -38,6 +38,7 @@ async def run(
     arm_and_start: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
+    keys: FilePath | None = None,
 ) -> Result:
     """Do what ``cryoctl.run`` does, without holding up the event loop.
 
@@ -59,6 +60,7 @@ async def run(
         scavenging=scavenging,
         out=out,
         sign_key=sign_key,
+        keys=keys,
         session=session,
     )
     switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)
@@ -182,6 +184,7 @@ async def connect(
     scavenging: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
+    keys: FilePath | None = None,
 ) -> Probe:
     """Do what ``cryoctl.connect`` does, without holding up the event loop."""
     options = make_options(
@@ -199,6 +202,7 @@ async def connect(
         scavenging=scavenging,
         out=out,
         sign_key=sign_key,
+        keys=keys,
     )
     session, ended, switch = start_session(options)
     probe = Probe(session, ended, switch)

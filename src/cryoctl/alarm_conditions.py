@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from cryoctl.safing import shows_safe_state
 from cryoctl.vented_gas import VENTED_G_PER_H_MAX
+from cryoctl_protocol.host_session import Phase as SessionPhase
 
 if TYPE_CHECKING:
     from cryoctl.core import Controller
@@ -45,10 +46,15 @@ def _keeps_time(c: Controller, _now_s: float) -> bool:
     return not c.device_clock.is_off
 
 
+def _is_open(c: Controller, _now_s: float) -> bool:
+    return c.session.phase is SessionPhase.OPEN
+
+
 _GONE: Final[dict[str, Callable[[Controller, float], bool]]] = {
     "SAFE_NOT_CONFIRMED": _is_safe,
     "NOT_RELEASED": _is_free,
     "GAS_LOW": _has_gas,
     "GAS_IN_ROOM": _room_is_aired,
     "CLOCK_DRIFT": _keeps_time,
+    "SESSION_DROPPED": _is_open,
 }

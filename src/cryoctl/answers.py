@@ -21,6 +21,8 @@ _BEFORE_GAS: Final = frozenset({Phase.SELF_TEST, Phase.LEAK_TEST, Phase.READY, P
 
 def on_hello(c: Controller, hello: Hello, now_s: float) -> None:
     """Take note of who the probe says it is; a probe that has just started is a trip."""
+    was_asked = hello is c.session.hello  # Else it was not said to us, and no key was chosen.
+    key = c.session.key if was_asked else None
     c.journal.log(
         "hello",
         now_s,
@@ -29,6 +31,9 @@ def on_hello(c: Controller, hello: Hello, now_s: float) -> None:
         profile=unpadded(hello.profile_id),
         boot_id=hello.boot_id,
         owned=hello.owned,
+        key_id=hello.key_id,
+        key=None if key is None else {"id": key.key_id, "fingerprint": key.fingerprint},
+        no_key=c.session.no_key if was_asked else "",
         not_provided=[missing.name for missing in not_provided(hello.capabilities, hello.sensors)],
     )
     if c.session.phase is SessionPhase.TELEMETRY_ONLY:
@@ -118,6 +123,15 @@ def on_event(c: Controller, event: Event, now_s: float) -> None:
         limit=event.limit,
         device_ms=event.device_ms,
     )
+    if code is EventCode.SESSION_DROPPED:
+        _on_dropped(c, now_s)
     if code is EventCode.TRIP:
         trip = Trip(event.trip) if event.trip else Trip.INTERNAL
         c.trip(device_notice(trip, event.value, event.limit), now_s, layer="device")
+
+
+def _on_dropped(c: Controller, now_s: float) -> None:
+    """Somebody guesses at the probe's key: tell people, and come back as soon as it lets us."""
+    c.journal.alarm("SESSION_DROPPED", now_s)
+    if c.session.phase is SessionPhase.OPEN:
+        c.begin_session(now_s)

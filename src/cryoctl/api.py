@@ -28,6 +28,7 @@ def run(
     arm_and_start: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
+    keys: FilePath | None = None,
 ) -> Result:
     """Drive the freeze/thaw cycles of a treatment on a probe; return when it has ended, safe.
 
@@ -52,6 +53,7 @@ def run(
         arm_and_start: Arm and start a real device without asking anybody.
         out: Folder of this run; None is a new one in ``runs``.
         sign_key: File with a key of 32 bytes or more that signs the audit trail.
+        keys: Folder with the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
 
     Raises:
         FileError: Mistakes in a file or in ``set``, each with its place and what is allowed.
@@ -77,6 +79,7 @@ def run(
         scavenging=scavenging,
         out=out,
         sign_key=sign_key,
+        keys=keys,
         session=session,
     )
     switch, make_operator = StopSwitch(), operator_of_run(options, arm_and_start=arm_and_start)

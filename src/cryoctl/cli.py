@@ -37,6 +37,7 @@ _COMMANDS: Final = {
     "gateway": LazyCommand("command_gateway:gateway", "Pass a probe's frames on to a broker."),
     "alarms": LazyCommand("command_alarms:alarms", "List the alarms, or try their signals."),
     "ports": LazyCommand("command_ports:ports", "List serial ports; writes to none."),
+    "keys": LazyCommand("command_keys:keys", "Make, change and hand over the keys of probes."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),

@@ -73,6 +73,14 @@ requirements_option = click.option(
 )
 
 
+keys_option = click.option(
+    "--keys",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Where the keys of devices are; CRYOCTL_KEYS, else a folder of the user's.",
+)
+
+
 def refuse_two_treatments(treatment: Path | None, profile: str | None) -> None:
     """Refuse a file and a profile together: each names a treatment."""
     if treatment is not None and profile is not None:

@@ -16,6 +16,7 @@ import click
 from cryoctl.command_options import (
     GRAMS,
     SPEED,
+    keys_option,
     refuse_two_treatments,
     requirements_option,
     settings_option,
@@ -99,6 +100,7 @@ from cryoctl_protocol.peer import Opened
     metavar="FILE",
     help="Sign the audit trail with the key in a file that only its owner may read.",
 )
+@keys_option
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
     treatment: Path | None,
@@ -120,6 +122,7 @@ def run(
     audio_off: bool,
     out: Path | None,
     sign_key: Path | None,
+    keys: Path | None,
     wants_json: bool,
 ) -> int:
     """Drive the freeze/thaw cycles of a TREATMENT on a probe: a file, or a built-in one's name.
@@ -150,6 +153,7 @@ def run(
         profile=profile,
         session=session,
         sign_key=sign_key,
+        keys=keys,
         scavenging=scavenging,
     )
     options = replace(options, audio_off=audio_off)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -58,6 +58,7 @@ from cryoctl_protocol.codes import (
     ThawMode,
     Trip,
 )
+from cryoctl_protocol.device_keys import KeyRing
 from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, VendorFrame
 from cryoctl_protocol.host_session import Phase as SessionPhase
@@ -114,7 +115,7 @@ class Settings:
     """How a controller is run, beside the treatment.
 
     Attributes:
-        key: Shared key of the device.
+        key: Shared key of the device, or the ring that chooses it once the device has said HELLO.
         nonce_seed: Random bytes; fixed only where a run must repeat.
         link: How old telemetry may be on the link in use.
         bench_waiver: A written reason to command a device without own protection.
@@ -126,7 +127,7 @@ class Settings:
         scavenging: The room's gas is drawn off, by the operator's word.
     """
 
-    key: bytes
+    key: bytes | KeyRing = field(repr=False)
     nonce_seed: bytes
     link: LinkLimits = STREAM_LIMITS
     bench_waiver: str = ""

@@ -257,6 +257,7 @@ def connect(
     scavenging: bool = False,
     out: FilePath | None = None,
     sign_key: FilePath | None = None,
+    keys: FilePath | None = None,
 ) -> Probe:
     """Open a session with a probe; return it when it is IDLE.
 
@@ -275,6 +276,7 @@ def connect(
         scavenging: The room's gas is drawn off: no alarm above 16 g vented within an hour.
         out: Folder of this session; None is a new one in ``runs``.
         sign_key: File with a key of 32 bytes or more that signs the audit trail.
+        keys: Folder with the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
 
     Raises:
         FileError: Mistakes in a file or in ``set``, each with its place and what is allowed.
@@ -299,6 +301,7 @@ def connect(
         scavenging=scavenging,
         out=out,
         sign_key=sign_key,
+        keys=keys,
     )
     session, ended, switch = start_session(options)
     probe = Probe(session, ended, switch)

@@ -22,7 +22,7 @@ from cryoctl_protocol.mqtt.topics import (
     question_of,
     topic_name,
 )
-from cryoctl_protocol.peer import DeviceUrl, Frame, LinkError, Opened
+from cryoctl_protocol.peer import DeviceUrl, Frame, LinkError, Opened, Reach
 
 HEARD_S: Final = 3.0
 """A probe sends VITALS every 200 ms; its birth and conn are there as soon as one subscribes."""
@@ -46,7 +46,12 @@ def open_link(url: DeviceUrl) -> Opened:
         raise LinkError(
             f"device {url}: {reason}; does a broker listen at {address.broker}?"
         ) from error
-    return Opened(description=f"MQTT {address}", link=MqttLink(address), limits=MQTT_LIMITS)
+    return Opened(
+        description=f"MQTT {address}",
+        link=MqttLink(address),
+        limits=MQTT_LIMITS,
+        reach=Reach.COMPUTER if address.is_local else Reach.NETWORK,
+    )
 
 
 class MqttLink:

@@ -43,9 +43,23 @@ def _connecting(c: Controller, now_s: float, elapsed_s: float) -> None:
     if c.session.phase is SessionPhase.OPEN:
         c.fire(Trigger.LINKED, now_s)
     elif elapsed_s > CONNECT_S:
-        hello = c.session.hello
-        why = "another controller holds it" if hello and hello.owned else "no answer"
+        why = _why_no_session(c)
         c.fail(f"no session with the device within {CONNECT_S:g} s: {why}", now_s, link=True)
+
+
+def _why_no_session(c: Controller) -> str:
+    hello, key = c.session.hello, c.session.key
+    if hello is None:
+        return "no answer"
+    if hello.owned:
+        return "another controller holds it"
+    if hello.device_nonce == 0:
+        return "it opens none for 2 s after frames with wrong tags; see who else is on the line"
+    if key is not None and key.key_id != hello.key_id:
+        return (
+            f"it is commanded with key {hello.key_id}, and does not take key {key.key_id} any more"
+        )
+    return "no answer"
 
 
 def _armed(c: Controller, now_s: float, elapsed_s: float) -> None:

@@ -7,7 +7,7 @@ it sends, logs and samples must come out as it stands in the file.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -18,8 +18,10 @@ from typing import Any, Final
 
 from cryoctl import __version__
 from cryoctl.core import Controller, Settings, ShellInput
+from cryoctl.key_store import key_folder
 from cryoctl.operator_requests import Request
 from cryoctl.plug_ins import PlugIn, PlugInError, load_again
+from cryoctl.recorded_keys import KeyNotHereError, RecordedKeys, recorded_keys
 from cryoctl.recorder import (
     AUDIT,
     CONTROL,
@@ -38,7 +40,6 @@ from cryoctl.recording import Messages, RawMessage, load_messages, read_messages
 from cryoctl.stimulation import Stimulus
 from cryoctl.storage import Storage
 from cryoctl.treatment import load_treatment
-from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.profile import Profile, ProfileError, given_profile
@@ -101,21 +102,28 @@ def replay_metadata(
     }
 
 
-def replay(path: Path, on_tick: Callable[[Controller, float], None] | None = None) -> Replayed:
+def replay(
+    path: Path,
+    on_tick: Callable[[Controller, float], None] | None = None,
+    keys: Path | None = None,
+) -> Replayed:
     """Replay the recording at ``path``.
 
     Args:
         path: Of the recording.
         on_tick: Called after each control tick with the time; for displays.
+        keys: Folder with the keys of devices, which no recording holds; None is the user's own.
 
     Raises:
         RecordingError: It is not there, cannot be read, or is no recording.
     """
-    return replay_messages(load_messages(path), on_tick)
+    return replay_messages(load_messages(path), on_tick, keys)
 
 
 def replay_messages(
-    recorded: Messages, on_tick: Callable[[Controller, float], None] | None = None
+    recorded: Messages,
+    on_tick: Callable[[Controller, float], None] | None = None,
+    keys: Path | None = None,
 ) -> Replayed:
     """Replay a recording that has been read; see ``replay``."""
     missing = _what_is_missing(recorded)
@@ -124,7 +132,10 @@ def replay_messages(
     stream = BytesIO()
     sink = Recorder(stream, metadata={}, flush_period_s=float("inf"))
     try:
-        controller = _controller(recorded.metadata, sink)
+        ring = recorded_keys(_events(recorded), key_folder(keys))
+        controller = _controller(recorded.metadata, sink, ring)
+    except KeyNotHereError as error:
+        return Replayed(Answer.INCOMPLETE, str(error))
     except (FileError, PlugInError, ProfileError, KeyError, ValueError, TypeError) as error:
         return Replayed(Answer.INCOMPLETE, f"its run cannot be set up again: {error}")
     feed = _Feed(controller, sink)
@@ -143,6 +154,10 @@ def replay_messages(
         # Half a tick may have been done, and left no record of its own.
         return replace(outcome, answer=Answer.INCOMPLETE, reason="the program itself failed in it")
     return outcome
+
+
+def _events(recorded: Messages) -> Iterator[dict[str, Any]]:
+    return (json.loads(row.payload) for row in recorded.messages if row.topic == EVENTS)
 
 
 def _tells_a_crash(message: RawMessage) -> bool:
@@ -166,7 +181,7 @@ def _what_is_missing(recorded: Messages) -> str:
     return ""
 
 
-def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
+def _controller(metadata: dict[str, str], sink: Recorder, ring: RecordedKeys) -> Controller:
     """Return a controller as the recorded one was at its start."""
     kept = Profile.from_json(metadata[PROFILE]) if PROFILE in metadata else None
     with given_profile(kept):
@@ -185,7 +200,7 @@ def _controller(metadata: dict[str, str], sink: Recorder) -> Controller:
     wanted = [PlugIn(*row) for row in json.loads(metadata.get(PLUG_INS, "[]"))]
     plug_ins = load_again(wanted, profile.probe.id)
     how = Settings(
-        key=DEMO_KEY,
+        key=ring,
         nonce_seed=bytes.fromhex(told["nonce_seed"]),
         link=LinkLimits(**told["link"]),
         bench_waiver=told["bench_waiver"],

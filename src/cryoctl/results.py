@@ -198,9 +198,13 @@ class Result:
         """
         return Picture(cycle_svg(self.recorded, window_s=window_s))
 
-    def replay(self) -> Replayed:
-        """Run the controller again on the recorded inputs; return whether it decides the same."""
-        return replay(self.recording)
+    def replay(self, *, keys: FilePath | None = None) -> Replayed:
+        """Run the controller again on the recorded inputs; return whether it decides the same.
+
+        Args:
+            keys: Folder with the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
+        """
+        return replay(self.recording, keys=None if keys is None else Path(keys))
 
 
 def load(recording: FilePath) -> Result:

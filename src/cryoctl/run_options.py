@@ -53,6 +53,7 @@ class RunOptions:
         placements: Of a session, ``treatment`` being the first one's; empty for a plain run.
         session: Name of the session.
         sign_key: Signs the audit trail; None for none.
+        keys: Folder with the keys of devices; None is the user's own.
     """
 
     treatment: Treatment
@@ -74,6 +75,7 @@ class RunOptions:
     placements: tuple[Placement, ...] = ()
     session: str = ""
     sign_key: bytes | None = field(default=None, repr=False)
+    keys: Path | None = None
 
     @property
     def name(self) -> str:
@@ -98,6 +100,7 @@ def make_options(
     session: FilePath | None = None,
     requirements: FilePath | None = None,
     sign_key: FilePath | None = None,
+    keys: FilePath | None = None,
     scavenging: bool = False,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
@@ -118,6 +121,7 @@ def make_options(
         session: File with several placements; instead of ``treatment``.
         requirements: File with requirements beside ours; they may tighten limits.
         sign_key: File with the key that signs the audit trail.
+        keys: Folder with the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
         scavenging: The room's gas is drawn off, by the operator's word.
 
     Raises:
@@ -162,6 +166,7 @@ def make_options(
         placements=() if told is None else told.placements,
         session="" if told is None else told.name,
         sign_key=None if sign_key is None else read_sign_key(_named_path("sign_key", sign_key)),
+        keys=_path("keys", keys),
     )
 
 

@@ -20,6 +20,8 @@ from cryoctl.audit_sink import FILE_NAME, AuditedSink, open_trail
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK, EXIT_SAFETY
+from cryoctl.key_ring import StoredKeys
+from cryoctl.key_store import KeyStore, key_folder
 from cryoctl.limits_in_force import changed_limits, deviations
 from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
@@ -43,12 +45,14 @@ from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
+from cryoctl_protocol.device_keys import KeyRing
 from cryoctl_protocol.peer import (
     AddressError,
     DeviceUrl,
     FrameLink,
     LinkError,
     Opened,
+    Reach,
     SyncPeer,
     open_device,
 )
@@ -149,11 +153,12 @@ def _run(
             f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
         )
     profile = options.treatment.probe_profile
+    key = _keys(options, opened)
     folder = _make_folder(options)
     path = folder / "run.mcap"
     truth = _TruthLog()
     with path.open("xb") as stream:  # Never over another run, even one that starts now.
-        settings = _settings(options, opened, plug_ins)
+        settings = _settings(options, opened, plug_ins, key)
         metadata = {
             **_metadata(options, profile, opened),
             PLUG_INS: json.dumps(plug_ins.loaded),
@@ -283,12 +288,23 @@ def _recorder(
     return recorder if speed is None else QueuedRecorder(recorder)
 
 
-def _settings(options: RunOptions, opened: Opened, plug_ins: PlugIns) -> Settings:
+def _keys(options: RunOptions, opened: Opened) -> bytes | KeyRing:
+    """Return what the device's key is chosen from; the simulator in this process has the demo's."""
+    if opened.link is None:
+        return DEMO_KEY
+    folder = key_folder(options.keys)
+    found = KeyStore(folder).contents()
+    return StoredKeys(found.held, found.problems, opened.reach, options.bench_waiver, str(folder))
+
+
+def _settings(
+    options: RunOptions, opened: Opened, plug_ins: PlugIns, key: bytes | KeyRing
+) -> Settings:
     seed = options.seed
     # Nonces repeat only with a simulator, where a run must.
     nonce_seed = secrets.token_bytes(32) if seed is None else f"host {seed}".encode()
     return Settings(
-        key=DEMO_KEY,
+        key=key,
         nonce_seed=nonce_seed,
         link=opened.limits,
         cartridge_g=options.cartridge_g,
@@ -341,7 +357,7 @@ class _Shell:
     def drive(self, opened: Opened, options: RunOptions) -> tuple[float, str]:
         """Return the controller's time at the end and what went wrong outside the treatment."""
         if opened.link is not None:
-            return self._drive_link(opened.link, options.device)
+            return self._drive_link(opened.link, options.device, opened.reach)
         if opened.peer is None:
             raise LinkError(f"{opened.description}: opened, but there is nothing to drive")
         if options.speed is None:
@@ -364,12 +380,15 @@ class _Shell:
         self._switch.attach(supervisor)
         return supervisor
 
-    def _drive_link(self, link: FrameLink, url: DeviceUrl) -> tuple[float, str]:
+    def _drive_link(self, link: FrameLink, url: DeviceUrl, reach: Reach) -> tuple[float, str]:
         def open_again() -> FrameLink:
-            again = open_device(url).link
-            if again is None:
+            again = open_device(url)
+            if again.link is None:
                 raise LinkError(f"{url}: opened again, but there is no link any more")
-            return again
+            if again.reach is not reach:  # The key was chosen for what was there at first.
+                again.link.abort()
+                raise LinkError(f"{url}: it was {reach} and leads to {again.reach} now")
+            return again.link
 
         loop = RealTimeLoop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -14,12 +15,14 @@ from serial.tools import list_ports
 
 from cryoctl.dialect import dialect_of
 from cryoctl.port_link import LoopPump, PortLink, ThreadPump
-from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
+from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Reach
 
 BAUD: Final = 115_200
 PARAMS: Final = ("baud", "dialect", "pump")
 READ_SIZE: Final = 4096
 _THREAD_WAIT_S: Final = 0.1
+_PSEUDO_TERMINAL: Final = re.compile(r"/dev/(pts/\d+|ttys\d{3})$")
+"""Of Linux and of macOS; whatever has another name is taken for a line."""
 
 
 class SerialPort:
@@ -102,7 +105,16 @@ def open_link(url: DeviceUrl) -> Opened:
     adapter = SerialPort(port)
     pump = ThreadPump(adapter.read_waiting) if in_thread else LoopPump()
     link = PortLink(adapter, url.path, pump, dialect)
-    return Opened(description=f"serial port {url.path} at {baud} baud", link=link)
+    return Opened(
+        description=f"serial port {url.path} at {baud} baud", link=link, reach=reach_of(url.path)
+    )
+
+
+def reach_of(path: str) -> Reach:
+    """Return from where somebody could speak on a port: pseudo-terminals end in this computer."""
+    if "://" in path:
+        return Reach.NETWORK  # pyserial's own addresses, such as rfc2217://.
+    return Reach.COMPUTER if _PSEUDO_TERMINAL.match(os.path.realpath(path)) else Reach.LINE
 
 
 def why_not(path: str, error: Exception) -> str:

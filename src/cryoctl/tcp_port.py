@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+from ipaddress import IPv6Address, ip_address
 from typing import Final
 
 from cryoctl.dialect import dialect_of
 from cryoctl.port_link import LoopPump, PortLink
-from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened
+from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Reach
 
 CONNECT_S: Final = 3.0
 READ_SIZE: Final = 4096
@@ -57,6 +58,7 @@ def open_link(url: DeviceUrl) -> Opened:
     dialect = dialect_of(url)
     try:
         connection = socket.create_connection((host, int(port)), timeout=CONNECT_S)
+        reach = reach_of(connection.getpeername()[0])
     except OSError as error:
         reason = error.strerror or str(error)
         raise LinkError(f"device {url}: {reason}; does anything listen there?") from error
@@ -64,4 +66,12 @@ def open_link(url: DeviceUrl) -> Opened:
     # A lease or a STOP must not wait for company (Nagle).
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     link = PortLink(TcpPort(connection), f"{host}:{port}", LoopPump(), dialect)
-    return Opened(description=f"TCP {host}:{port}", link=link)
+    return Opened(description=f"TCP {host}:{port}", link=link, reach=reach)
+
+
+def reach_of(peer: str) -> Reach:
+    """Return from where somebody could speak to the address at a connection's other end."""
+    address = ip_address(peer.partition("%")[0])
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return Reach.COMPUTER if address.is_loopback else Reach.NETWORK

@@ -46,7 +46,7 @@ def test_every_trip_has_its_row_and_so_has_every_other_alarm() -> None:
     assert set(ALARMS) - trips == {
         "LINK_STALE", "GAS_LOW", "NOT_EFFECTIVE", "SAFE_NOT_CONFIRMED", "NOT_RELEASED",
         "DISK_LOW", "DISK_SLOW", "RECORDING_FAILED", "CLOCK_JUMP", "CLOCK_DRIFT",
-        "GAS_IN_ROOM",
+        "GAS_IN_ROOM", "SESSION_DROPPED",
     }  # fmt: skip
 
 

@@ -240,7 +240,7 @@ def test_a_key_is_the_bytes_of_its_file(tmp_path: Path) -> None:
     [
         (KEY[:31], 0o600, "a key of 31 bytes; expected 32 to 4096; make one with: "),
         (KEY * 129, 0o600, "no key: longer than 4096 bytes"),
-        (KEY, 0o604, r"a key that others may read or change \(mode 604\); chmod 600 it"),
+        (KEY, 0o604, r"a key that others may read or change \(mode 604\); chmod 600 /"),
         (KEY, 0o640, r"\(mode 640\)"),
     ],
 )

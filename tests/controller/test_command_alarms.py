@@ -15,7 +15,7 @@ def test_the_list_as_data_has_a_row_for_each_alarm_with_what_follows_from_it(
     assert invoke(["alarms", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
 
-    assert len(rows) == 38
+    assert len(rows) == 39
     assert [row for row in rows if row["id"] == "SKIN_COLD"] == [
         {
             "id": "SKIN_COLD",
@@ -44,7 +44,7 @@ def test_the_list_for_people_has_two_lines_for_each_alarm(
     assert invoke(["alarms"]) == 0
     lines = capsys.readouterr().out.splitlines()
 
-    assert len(lines) == 76
+    assert len(lines) == 78
     assert lines[0] == (
         "!!! TIP_FLOOR          HIGH   severity 3 immediate latches signal within 0.1 s + 0.15 s"
     )

@@ -168,13 +168,17 @@ def test_the_event_log_tells_what_was_commanded_and_how_each_cycle_ended() -> No
         "in_band_fraction": 1.0,
         "gas_used_g": pytest.approx(0.3684, abs=0.001),
     }
-    (hello, _) = bench.sink.of_kind("hello")
-    assert hello.data == {
+    (by_itself, answered) = bench.sink.of_kind("hello")
+    assert answered.data["key"] == {"id": 0, "fingerprint": "cb7cca2a"}  # Of the public key.
+    assert by_itself.data == {
         "device": "SCRIPTED-1",
         "firmware": "script",
         "profile": "n2o-20g",
         "boot_id": 1,
         "owned": 0,
+        "key_id": 0,
+        "key": None,
+        "no_key": "",
         "not_provided": [],
     }
 

@@ -8,11 +8,13 @@ import pytest
 
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.key_ring import StoredKeys
 from cryoctl.operator_requests import Request
 from cryoctl_protocol.codes import DeviceState, Op, Trip
 from cryoctl_protocol.framing import build
 from cryoctl_protocol.link_limits import LinkLimits
 from cryoctl_protocol.messages import HelloHost, Vitals
+from cryoctl_protocol.peer import Reach
 from tests.support.bench import Bench, automatic_bench
 from tests.support.builders import a_treatment
 
@@ -446,3 +448,39 @@ def test_a_vendor_message_is_recorded_and_nothing_else() -> None:
 
     assert bench.sink.vendor_frames == [(bench.now_s, 0xC7, b"\x01\x02\x03")]
     assert len(bench.sink.events) == events
+
+
+# -- somebody who guesses ------------------------------------------------------------------------
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.requirement("SR-01")
+def test_bad_tags_in_a_freeze_alarm_and_the_controller_sees_the_probe_safe_again() -> None:
+    bench = automatic_bench()
+    bench.run_to(Phase.HOLD)
+    session = bench.device.session
+    for _ in range(3):
+        session._on_bad_tag(bench.device.device_ms)
+    assert not session.is_open
+
+    bench.run_to_the_end()
+
+    assert "SESSION_DROPPED" in bench.controller.alarms
+    assert "SAFE_NOT_CONFIRMED" not in bench.controller.alarms
+    assert set(bench.trip_ids()) <= {"LINK", "LEASE"}
+    assert not bench.controller.board.is_present("SESSION_DROPPED")  # A new session is open.
+    dropped = [e for e in bench.sink.events if e.data.get("event") == "SESSION_DROPPED"]
+    assert len(dropped) == 1
+
+
+@pytest.mark.requirement("SR-24")
+def test_a_probe_without_a_key_here_is_watched_and_sent_nothing_but_greetings() -> None:
+    ring = StoredKeys({}, {}, Reach.NETWORK, "", "the folder")
+    bench = automatic_bench(key=ring)
+
+    bench.run_to_the_end()
+    bench.run_for(2.0)
+
+    assert "has no key of its own" in bench.controller.failure
+    assert bench.device.commands == []
+    assert not bench.device.session.is_open

@@ -501,6 +501,159 @@ def test_a_command_after_the_drop_is_not_executed_and_answered_by_nobody() -> No
     assert device.said() == []
 
 
+# -- locked after bad tags -----------------------------------------------------------------------
+
+
+def locked(now_ms: int = 0) -> Device:
+    """A device that has just ended its session because of three bad tags."""
+    device = Device(now_ms)
+    keys = device.open(now_ms)
+    forged = down(keys, command(counter=1, deadline_ms=250), key=TagKey(OTHER_KEY))
+    for _ in range(3):
+        device.hear(forged, now_ms)
+    assert not device.session.is_open
+    device.said()
+    return device
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize(("after_ms", "opens"), [(0, False), (1999, False), (2000, True)])
+@pytest.mark.parametrize("at_ms", [0, LATE - 500])
+def test_after_bad_tags_no_session_begins_for_two_seconds(
+    at_ms: int, after_ms: int, opens: bool
+) -> None:
+    device = locked(at_ms)
+    now_ms = (at_ms + after_ms) % 2**32
+
+    answer = device.greet(7, now_ms)
+    device.hear(down(session_keys(KEY, 7, answer.device_nonce), lease(1, now_ms + 300)), now_ms)
+
+    assert (answer.device_nonce != 0) is opens
+    assert device.session.is_open is opens
+
+
+@pytest.mark.requirement("SR-24")
+def test_a_session_that_was_prepared_before_the_lock_is_void() -> None:
+    device = Device()
+    prepared = device.prepare()
+    forged = down(prepared, lease(1, 300), key=TagKey(OTHER_KEY))
+    for _ in range(3):
+        device.hear(forged, 0)
+
+    device.hear(down(prepared, lease(1, 300)), 10)
+
+    assert not device.session.is_open
+
+
+@pytest.mark.requirement("SR-24")
+def test_stop_works_while_the_device_is_locked() -> None:
+    device = locked()
+
+    assert len(device.hear(stop_body(), 10)) == 1
+    assert device.said() == [Ack(1, Op.STOP, Answer.ACCEPTED)]
+
+
+@pytest.mark.requirement("SR-24")
+def test_who_goes_on_guessing_while_it_is_locked_does_not_make_it_longer() -> None:
+    device = locked()
+    for now_ms in range(0, 2000, 10):
+        device.hear(stop_body(key=stop_key(OTHER_KEY, BOOT_ID)), now_ms)
+
+    assert device.said() == []
+    assert device.greet(7, 2000).device_nonce != 0
+
+
+@pytest.mark.requirement("SR-24")
+def test_the_lock_does_not_come_back_when_the_clock_wraps() -> None:
+    device = locked()
+    device.session.on_bytes(b"", 2000)
+    device.session.on_bytes(b"", 2**31)
+
+    assert device.greet(7, 1000).device_nonce != 0
+
+
+@pytest.mark.requirement("SR-24")
+def test_a_stop_from_before_a_restart_is_no_guess() -> None:
+    device = Device()
+    device.open()
+    for counter in range(10):
+        body = stop_body(counter, key=stop_key(KEY, BOOT_ID - 1), boot_id=BOOT_ID - 1)
+        assert device.hear(body, 10) == []
+
+    assert device.session.is_open
+    assert device.session.rejects == Counter({Reject.SESSION: 10})
+
+
+# -- two keys ------------------------------------------------------------------------------------
+
+FORMER_KEY = bytes(range(64, 96))
+
+
+def with_two_keys() -> Device:
+    device = Device()
+    device.session = DeviceSession(
+        identity(key_id=2), KEY, nonce_seed=b"device", former_key=FORMER_KEY
+    )
+    device.session.on_bytes(DELIMITER, 0)
+    return device
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize(("used", "other"), [(KEY, FORMER_KEY), (FORMER_KEY, KEY)])
+def test_the_first_tagged_frame_decides_which_key_a_session_uses(used: bytes, other: bytes) -> None:
+    device = with_two_keys()
+    hello = device.greet()
+    keys, rest = (session_keys(key, 1, hello.device_nonce) for key in (used, other))
+    asked = command(counter=1, deadline_ms=250)
+
+    device.hear(down(keys, lease(1, 300)), 0)
+
+    assert hello.key_id == 2
+    assert keys.session == rest.session
+    assert device.hear(down(rest, asked), 10) == []
+    assert device.session.rejects == Counter({Reject.TAG: 1})
+    assert device.hear(down(keys, asked), 20) == [asked]
+    device.session.send_telemetry(telemetry(30))
+    sample = device.said_frames()[-1]
+    assert keys.up.verify(sample.signed, sample.tag or b"")
+
+
+@pytest.mark.requirement("SR-24")
+def test_a_device_with_two_keys_takes_no_third() -> None:
+    device = with_two_keys()
+    nonce = device.greet().device_nonce
+
+    device.hear(down(session_keys(OTHER_KEY, 1, nonce), lease(1, 300)), 0)
+
+    assert not device.session.is_open
+    assert device.session.rejects == Counter({Reject.TAG: 1})
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize("key", [KEY, FORMER_KEY])
+def test_stop_is_taken_under_either_key_and_answered_under_the_same(key: bytes) -> None:
+    device = with_two_keys()
+    used = stop_key(key, BOOT_ID)
+
+    assert len(device.hear(stop_body(7, key=used), 0)) == 1
+
+    (answer,) = device.said_frames()
+    assert decode(answer.message_id, answer.payload) == Ack(7, Op.STOP, Answer.ACCEPTED)
+    assert used.verify(answer.signed, answer.tag or b"")
+
+
+def test_events_outside_a_session_go_under_the_announced_key() -> None:
+    device = with_two_keys()
+    nonce = device.greet().device_nonce
+    device.hear(down(session_keys(FORMER_KEY, 1, nonce), lease(1, 300)), 0)
+    device.said()
+
+    device.session.drop(10)
+
+    (event,) = device.said_frames()
+    assert STOP_KEY.verify(event.signed, event.tag or b"")
+
+
 # -- stop ----------------------------------------------------------------------------------------
 
 

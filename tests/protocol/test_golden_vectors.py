@@ -231,15 +231,19 @@ def outcome(session: DeviceSession, wire: bytes, now_ms: int) -> str:
         if isinstance(message, Ack):
             return f"ack {Answer(message.answer).name}"
         if isinstance(message, Hello):
-            return "hello"
+            return "hello" if message.device_nonce else "hello without device nonce"
     return "nothing"
 
 
 @pytest.mark.requirement("SR-24")
 @pytest.mark.parametrize("vector", named(load("sessions.json")))
 def test_a_golden_conversation_goes_as_written(vector: dict[str, Any]) -> None:
+    keys = [bytes.fromhex(vector[name]) for name in ("key", "former_key") if vector[name]]
     session = DeviceSession(
-        identity(boot_id=vector["boot_id"]), bytes.fromhex(vector["key"]), nonce_seed=b""
+        identity(boot_id=vector["boot_id"]),
+        keys[0],
+        nonce_seed=b"",
+        former_key=keys[1] if len(keys) == 2 else None,
     )
     session.on_bytes(DELIMITER, vector["steps"][0]["now_ms"])
     found = []
@@ -249,10 +253,9 @@ def test_a_golden_conversation_goes_as_written(vector: dict[str, Any]) -> None:
             # A real device draws its nonce at random; this one must have drawn the golden one.
             assert session._pending is not None
             hello, _, _ = session._pending
-            keys = session_keys(
-                bytes.fromhex(vector["key"]), vector["host_nonce"], vector["device_nonce"]
-            )
-            session._pending = (hello, vector["device_nonce"], keys)
+            nonces = vector["host_nonce"], vector["device_nonce"]
+            prepared = tuple(session_keys(key, *nonces) for key in keys)
+            session._pending = (hello, vector["device_nonce"], prepared)
 
     assert found == [step["outcome"] for step in vector["steps"]]
 

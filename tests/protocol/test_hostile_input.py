@@ -173,7 +173,7 @@ def test_even_a_holder_of_the_key_cannot_make_the_device_raise(
     bench = fresh()
     session = bench.probe.session
     assert session._keys is not None
-    key: TagKey = session._stop_key if under_stop_key else session._keys.down
+    key: TagKey = session._stop_keys[0] if under_stop_key else session._keys.down
     number = 0 if under_stop_key else session._keys.session
 
     bench.probe.hear(wrap(build(*body, seq=0, session=number, key=key)), bench.now_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -53,6 +54,13 @@ class HostPort(click.ParamType[tuple[str, int]]):
 @click.option("--baud", type=click.IntRange(1200, 4_000_000), default=115_200, show_default=True)
 @click.option("--boot-on-open", is_flag=True, help="Opening the port resets the probe.")
 @click.option(
+    "--key",
+    "key_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Serial number and keys of the probe, as cryoctl keys export writes them.",
+)
+@click.option(
     "--log", type=click.Path(path_type=Path), help="Write every byte sent, with its time."
 )
 def sim(
@@ -67,6 +75,7 @@ def sim(
     fault_port: int | None,
     baud: int,
     boot_on_open: bool,
+    key_file: Path | None,
     log: Path | None,
 ) -> int:
     """Serve a simulated probe in real time until Ctrl-C.
@@ -74,6 +83,7 @@ def sim(
     A serial port drops what nobody reads and sends at its baud rate; a TCP port has no rate. One
     program at a time. At a broker any number may listen, and one commands.
     """
+    from cryoctl_protocol.device_keys import parse_device_keys
     from cryoctl_protocol.peer import DeviceUrl
     from cryoctl_simulator.device import SimulatedDevice
     from cryoctl_simulator.link import open_link
@@ -93,6 +103,9 @@ def sim(
     opened = open_link(DeviceUrl("sim", profile, tuple(params)))
     device = opened.peer
     assert isinstance(device, SimulatedDevice)
+    if key_file is not None:
+        text = key_file.read_text("ascii", "replace")
+        device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
     with contextlib.ExitStack() as stack:
         endpoint: Endpoint
         if mqtt is not None:
