@@ -191,6 +191,8 @@ class Opened:
         files: Name and text of every file that shaped the device, for the recording.
         limits: How old telemetry may be on this link.
         reach: From where somebody could speak on ``link``; a peer is in this process anyway.
+        again: Address of this very device, should the link be lost; None is the one it was opened
+            by.
     """
 
     description: str
@@ -202,6 +204,7 @@ class Opened:
     files: tuple[tuple[str, str], ...] = ()
     limits: LinkLimits = STREAM_LIMITS
     reach: Reach = Reach.NETWORK
+    again: DeviceUrl | None = None
 
 
 def open_device(url: DeviceUrl) -> Opened:

@@ -12,7 +12,7 @@ from cryoctl_protocol.device_keys import DeviceKeys
 from cryoctl_protocol.peer import FaultNote
 from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
-from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
+from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits, FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.firmware_state import Outputs
@@ -46,7 +46,8 @@ class SimulatedDevice:
         self.plant = plant
         self.instruments = instruments
         self._config = config
-        self._seed = seed
+        self.seed = seed
+        """Serial number, boot ids and nonces follow from it."""
         self._keys: DeviceKeys | None = None
         self._entropy = b""
         self._ticks = 0
@@ -77,6 +78,11 @@ class SimulatedDevice:
             return self._keys.device
         return f"SIM-{self._digest('serial')[:4].hex()}"
 
+    @property
+    def limits(self) -> DeviceLimits:
+        """What its firmware decides by, and what its hardware is built for."""
+        return self._config.limits
+
     # -- SyncPeer --------------------------------------------------------------------------------
 
     def advance_to(self, now_s: float, incoming: bytes) -> bytes:
@@ -90,7 +96,7 @@ class SimulatedDevice:
         """Return the whole state; valid for this version of the program only."""
         return pickle.dumps(
             (
-                self._seed,
+                self.seed,
                 self._ticks,
                 self.boots,
                 self._boot_ms,
@@ -123,7 +129,7 @@ class SimulatedDevice:
             instruments,
             firmware,
         ) = pickle.loads(data)
-        assert seed == self._seed, "a saved state belongs to a device with the same address"
+        assert seed == self.seed, "a saved state belongs to a device with the same address"
         self.plant.load(plant)
         self.instruments.load(instruments)
         self.firmware = None
@@ -222,7 +228,7 @@ class SimulatedDevice:
         return FirmwareModel(self._config, boot)
 
     def _digest(self, what: str) -> bytes:
-        return sha256(f"cryoctl simulator {self._seed} {what}".encode() + self._entropy).digest()
+        return sha256(f"cryoctl simulator {self.seed} {what}".encode() + self._entropy).digest()
 
     def _state(self) -> int:
         return DeviceState.IDLE if self.firmware is None else self.firmware.state.state

@@ -31,11 +31,15 @@ def gateway(serial: str | None, device: str | None, mqtt: str) -> int:
     if url.scheme in ("mqtt", "mqtts"):
         raise AddressError(f"device {url}: is on a broker already")
 
+    again = url
+
     def open_probe() -> FrameLink:
-        link = open_device(url).link
-        if link is None:
+        nonlocal again
+        opened = open_device(again)
+        if opened.link is None:
             raise AddressError(f"device {url}: no probe on a cable; give a serial: or tcp: address")
-        return link
+        again = opened.again or again  # The same device, wherever it turns up.
+        return opened.link
 
     def tell(line: str) -> None:
         click.echo(line, err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import AddressError, DeviceUrl
@@ -36,6 +36,25 @@ class Dialect(Protocol):
 
     def encode(self, body: bytes, now_s: float) -> bytes:
         """Return the bytes for ``body``; none if the probe knows nothing like it."""
+        ...
+
+
+@runtime_checkable
+class PollingDialect(Dialect, Protocol):
+    """A dialect for a probe that says nothing unless it is asked.
+
+    Attributes:
+        poll_s: How often to call ``poll``.
+    """
+
+    poll_s: float
+
+    def poll(self, now_s: float) -> bytes:
+        """Return what to ask the probe now; none if nothing is due.
+
+        It is not called before the probe has been heard, unless the user's address has waived that
+        with ``speaks_first=host``. ``decode`` is called after it, with no data.
+        """
         ...
 
 
@@ -74,3 +93,22 @@ def dialect_of(url: DeviceUrl) -> Dialect:
         raise AddressError(f"device {url}: unknown dialect '{name}'; known: {known}")
     dialect: Dialect = found[name].load()()
     return dialect
+
+
+def host_speaks_first(url: DeviceUrl, dialect: Dialect) -> bool:
+    """Return True if ``?speaks_first=host`` lets the dialect ask before it has heard anything.
+
+    Raises:
+        AddressError: Another value, or a dialect that asks nothing.
+    """
+    who = url.get("speaks_first")
+    if who is None:
+        return False
+    if who != "host":
+        raise AddressError(f"device {url}: speaks_first '{who}' (allowed: host)")
+    if not isinstance(dialect, PollingDialect):
+        raise AddressError(
+            f"device {url}: speaks_first=host is for a dialect that asks; this one only listens "
+            "until the probe has spoken"
+        )
+    return True

@@ -2,7 +2,8 @@
 
 Two pumps move the bytes: the event loop's own reader where it can watch the descriptor, a thread
 elsewhere (serial ports on Windows). Nothing is written before the stream has shown one whole frame
-of ours: a foreign device must not be sent a single byte.
+of ours: a foreign device must not be sent a single byte. Only an address that says so lets a
+dialect ask first.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from cryoctl.dialect import Dialect
+from cryoctl.dialect import Dialect, PollingDialect
 from cryoctl_protocol.messages import ID_OF, Stop
 from cryoctl_protocol.peer import Frame, LinkError
 
@@ -146,13 +147,16 @@ class PortLink:
         name: What people call it, for messages.
         pump: Moves the bytes.
         dialect: What the probe speaks.
+        speaks_first: The user's word that the device may be asked before it has been heard.
 
     Attributes:
         line_errors: Pieces of the stream so far that were no frame.
         dropped_frames: Frames that a stalled port never took.
     """
 
-    def __init__(self, port: Port, name: str, pump: Pump, dialect: Dialect) -> None:
+    def __init__(
+        self, port: Port, name: str, pump: Pump, dialect: Dialect, *, speaks_first: bool = False
+    ) -> None:
         self.line_errors = 0
         self.dropped_frames = 0
         self._port = port
@@ -166,6 +170,10 @@ class PortLink:
         self._unsent_stop = b""
         self._lost = ""
         self._started_s: float | None = None
+        self._speaks_first = speaks_first
+        self._asked = False
+        """Something was sent to a device that had not been heard."""
+        self._poll_timer: asyncio.TimerHandle | None = None
         self._heard = False
         self._seen = b""
         self._seen_bytes = 0
@@ -248,8 +256,8 @@ class PortLink:
         self._arrive(data, now_s)
 
     def flush(self) -> None:
-        """Write what fits."""
-        if self._lost or self._started_s is None:
+        """Write what fits; nothing to a device that has not shown to be a probe."""
+        if self._lost or not (self._heard or self._asked):
             return
         try:
             while data := self._next_unsent():
@@ -269,6 +277,8 @@ class PortLink:
         self._lost = reason
         if self._started_s is not None:
             self._pump.stop()
+        if self._poll_timer is not None:
+            self._poll_timer.cancel()
         self._port.close()
         self._wake()
 
@@ -279,6 +289,22 @@ class PortLink:
             self._started_s = asyncio.get_running_loop().time()
             self._pump.start(self, self._port)
             self._partial = self._dialect.opening()
+            if isinstance(self._dialect, PollingDialect):
+                self._poll(self._dialect)
+
+    def _poll(self, dialect: PollingDialect) -> None:
+        """Ask what is due, and come back."""
+        loop = asyncio.get_running_loop()
+        now_s = loop.time()
+        self._poll_timer = loop.call_at(now_s + dialect.poll_s, self._poll, dialect)
+        if not (self._heard or self._speaks_first):
+            return
+        wire = dialect.poll(now_s)
+        if wire:
+            self._asked = True
+            self._queue(wire, is_stop=False)
+            self.flush()
+        self._arrive(b"", now_s)
 
     def _arrive(self, data: bytes, now_s: float) -> None:
         for body in self._dialect.decode(data, now_s):
@@ -299,26 +325,34 @@ class PortLink:
 
     def _give_up_unheard(self) -> None:
         if not self._heard:
-            self.lose(describe_stranger(self._seen, self._seen_bytes))
+            waits = isinstance(self._dialect, PollingDialect) and not self._speaks_first
+            self.lose(
+                describe_stranger(self._seen, self._seen_bytes, asked=self._asked, waits=waits)
+            )
 
 
-def describe_stranger(seen: bytes, count: int) -> str:
+def describe_stranger(seen: bytes, count: int, *, asked: bool = False, waits: bool = False) -> str:
     """Return what was heard instead of a probe, and what to do about it.
 
     Args:
         seen: The first bytes of it.
         count: How many there were in all.
+        asked: The address let the dialect ask first.
+        waits: The dialect would ask, had the address let it.
     """
     if not count:
+        first = "; a probe that only answers needs ?speaks_first=host" if waits else ""
+        answer = ", though it was asked" if asked else ""
         return (
-            f"no probe: nothing was heard in {PROBE_HEARD_S:g} s; is the probe switched on, and is "
-            "this its port?"
+            f"no probe: nothing was heard in {PROBE_HEARD_S:g} s{answer}; is the probe switched "
+            f"on, and is this its port{first}?"
         )
     is_text = all(byte in _TEXT for byte in seen)
     looks = f"text: {seen.decode('ascii')!r}" if is_text else f"bytes {seen.hex(' ')}"
+    sent = "It was asked, as speaks_first=host has it." if asked else "Nothing was sent."
     return (
         f"no probe: {count} bytes in {PROBE_HEARD_S:g} s and no frame among them, beginning with "
-        f"{looks}; wrong port or wrong baud rate? Nothing was sent."
+        f"{looks}; wrong port or wrong baud rate? {sent}"
     )
 
 

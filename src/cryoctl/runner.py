@@ -357,7 +357,7 @@ class _Shell:
     def drive(self, opened: Opened, options: RunOptions) -> tuple[float, str]:
         """Return the controller's time at the end and what went wrong outside the treatment."""
         if opened.link is not None:
-            return self._drive_link(opened.link, options.device, opened.reach)
+            return self._drive_link(opened.link, opened.again or options.device, opened.reach)
         if opened.peer is None:
             raise LinkError(f"{opened.description}: opened, but there is nothing to drive")
         if options.speed is None:

@@ -138,13 +138,58 @@ def test_a_dialect_may_answer_for_a_probe_that_has_no_such_message() -> None:
         assert client.recv(4096) == b""  # Nor is a line opened for nothing.
 
 
+class Asking(OwnDialect):
+    """Asks for every frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.poll_s = 0.01
+        self.polls = 0
+        self.asked = asyncio.Event()
+
+    def poll(self, now_s: float) -> bytes:
+        self.polls += 1
+        if self.polls == 3:
+            self.asked.set()
+        return b"?"
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("speaks_first", [False, True])
+def test_a_dialect_that_asks_is_let_to_by_a_frame_or_by_the_users_word(speaks_first: bool) -> None:
+    near, client = socket.socketpair()
+    near.setblocking(False)
+    client.settimeout(5.0)
+    dialect = Asking()
+    link = PortLink(TcpPort(near), "pair", LoopPump(), dialect, speaks_first=speaks_first)
+    with client:
+
+        async def main() -> None:
+            receiving = asyncio.ensure_future(link.receive())
+            if not speaks_first:
+                await asyncio.sleep(0.1)
+                assert dialect.polls == 0
+                client.sendall(OwnDialect().opening() + OwnDialect().encode(VITALS, 0.0))
+            await dialect.asked.wait()
+            if speaks_first:
+                client.sendall(OwnDialect().opening() + OwnDialect().encode(VITALS, 0.0))
+            assert (await receiving).data == VITALS
+
+        with asyncio.Runner(loop_factory=RealTimeLoop) as runner:
+            runner.run(main())
+            link.abort()
+
+        asked = client.recv(4096)
+        assert asked.startswith(b"\0??")
+
+
 @pytest.mark.parametrize(
     "address", ["serial:/dev/null?dialect=klingon", "tcp://h:1?dialect=klingon"]
 )
 def test_an_unknown_dialect_is_refused_before_a_port_is_opened(address: str) -> None:
     opener = open_serial if address.startswith("serial") else open_tcp
 
-    with pytest.raises(AddressError, match=r"unknown dialect 'klingon'; known: own"):
+    with pytest.raises(AddressError, match=r"unknown dialect 'klingon'; known: ascii, own"):
         opener(DeviceUrl.parse(address))
 
 

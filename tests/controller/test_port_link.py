@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import socket
 import termios
 import threading
@@ -148,6 +149,18 @@ def test_not_one_byte_goes_to_a_port_that_has_not_shown_a_frame(serial_far: Far)
         with pytest.raises(LinkError, match="no probe: 7 bytes in 3 s and no frame") as caught:
             await link.receive()
         assert "text: 'login: '" in str(caught.value)
+        assert serial_far.heard() == b""
+
+    drive(work)
+
+
+def test_giving_up_before_a_frame_was_heard_writes_nothing_either(serial_far: Far) -> None:
+    link = link_to(serial_far.url)
+
+    async def work() -> None:
+        serial_far.send(b"login: ")
+        await link.send(STOP)
+        await link.close()
         assert serial_far.heard() == b""
 
     drive(work)
@@ -326,6 +339,14 @@ def test_reading_in_a_thread_leaves_the_settings_of_the_port_alone(
         ("serial:/dev/x?bauds=9600", AddressError, "unknown parameter 'bauds'"),
         ("serial:/dev/x?baud=fast", AddressError, "baud 'fast' is no whole number"),
         ("serial:/dev/x?pump=hand", AddressError, "neither loop nor thread"),
+        ("serial:/dev/x?speaks_first=me", AddressError, "speaks_first 'me' (allowed: host)"),
+        ("serial:/dev/x?speaks_first=host", AddressError, "is for a dialect that asks"),
+        ("serial:spy:///dev/x", AddressError, "allowed: rfc2217:// or socket://"),
+        ("serial:rfc2217://here", AddressError, "expected serial:rfc2217://HOST:PORT"),
+        ("serial:socket://h:1?baud=auto", AddressError, "baud=auto is for ports of this machine"),
+        ("serial:socket://h:1?pump=loop", AddressError, "pump and id are for ports of this"),
+        ("serial:socket://127.0.0.1:1", LinkError, "does anything listen there?"),
+        ("tcp://h:1?speaks_first=host", AddressError, "is for a dialect that asks"),
         ("serial:/dev/no-such-port", LinkError, "there is no such port; cryoctl ports lists"),
         ("tcp:7070", AddressError, "expected tcp://HOST:PORT"),
         ("tcp://localhost:port", AddressError, "expected tcp://HOST:PORT"),
@@ -334,7 +355,7 @@ def test_reading_in_a_thread_leaves_the_settings_of_the_port_alone(
     ],
 )
 def test_a_wrong_address_says_what_is_wrong(url: str, error: type[Exception], told: str) -> None:
-    with pytest.raises(error, match=told.replace("?", r"\?")):
+    with pytest.raises(error, match=re.escape(told)):
         link_to(url)
 
 

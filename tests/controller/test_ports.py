@@ -5,21 +5,24 @@ from __future__ import annotations
 import errno
 import json
 import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from cryoctl.cli import invoke
-from cryoctl.serial_port import why_not
+from cryoctl.port_hints import permission, running_grabbers, why_not
 
 PROBE = SimpleNamespace(
     device="/dev/ttyACM0",
-    product="Cryoprobe",
-    description="Cryoprobe",
-    vid=0x1209,
-    pid=0x0042,
+    manufacturer="Someone",
+    product="Cooler",
+    description="Cooler",
+    vid=0x1A86,
+    pid=0x7523,
     serial_number="CP-7",
+    location="1-1.4:1.0",
 )
 BOARD = SimpleNamespace(
     device="/dev/ttyS0", product=None, description="n/a", vid=None, pid=None, serial_number=None
@@ -27,7 +30,7 @@ BOARD = SimpleNamespace(
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     """Stand for a machine with ports of our choice; opening one is an error."""
     found: list[Any] = []
 
@@ -41,9 +44,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     def opened(*_arguments: object, **_options: object) -> None:
         raise AssertionError("a port was opened")
 
-    monkeypatch.setattr("cryoctl.serial_port.list_ports.comports", comports)
+    monkeypatch.setattr("cryoctl.known_ports.list_ports.comports", comports)
+    monkeypatch.setattr("cryoctl.known_ports.data_folder", lambda: tmp_path / "data")
     monkeypatch.setattr("cryoctl.serial_port.serial.Serial", opened)
-    monkeypatch.setattr("cryoctl.serial_port.os.access", lambda path, _mode: path != BOARD.device)
+    monkeypatch.setattr("cryoctl.command_ports.os.access", lambda path, _mode: path != BOARD.device)
     return found
 
 
@@ -55,10 +59,10 @@ def test_every_port_is_listed_with_what_it_says_it_is(
     assert invoke(["ports"]) == 0
 
     head, probe, board, *rest = capsys.readouterr().out.splitlines()
-    assert head.split() == ["port", "product", "usb", "id", "serial", "number"]
-    assert probe.split() == ["/dev/ttyACM0", "Cryoprobe", "1209:0042", "CP-7"]
+    assert head.split() == ["port", "product", "usb", "id", "serial", "number", "probe"]
+    assert probe.split() == ["/dev/ttyACM0", "Cooler", "1a86:7523", "CP-7"]
     assert board.startswith("/dev/ttyS0")
-    assert "not allowed; " in board
+    assert rest[0].startswith("  not allowed; ")
     assert rest[-1] == "  cryoctl run --device serial:/dev/ttyACM0"
 
 
@@ -72,9 +76,14 @@ def test_scripts_get_the_same_as_json(
     assert json.loads(capsys.readouterr().out) == [
         {
             "device": "/dev/ttyACM0",
-            "product": "Cryoprobe",
-            "vid_pid": "1209:0042",
+            "manufacturer": "Someone",
+            "product": "Cooler",
+            "vid_pid": "1a86:7523",
             "serial_number": "CP-7",
+            "location": "1-1.4:1.0",
+            "identity": "1a86:7523:CP-7",
+            "stable_path": "/dev/ttyACM0",
+            "probe": "",
             "problem": "",
         }
     ]
@@ -94,10 +103,42 @@ def test_a_machine_without_ports_is_told_of_the_simulated_one(
     ("number", "told"),
     [
         (errno.ENOENT, "there is no such port; cryoctl ports lists"),
-        (errno.EACCES, "it belongs to the group "),
+        (errno.EACCES, "not allowed; "),
         (errno.EBUSY, "another program has it open"),
         (errno.EIO, os.strerror(errno.EIO)),
     ],
 )
 def test_why_a_port_cannot_be_opened_says_what_to_do(number: int, told: str) -> None:
     assert told in why_not("/dev/null", OSError(number, os.strerror(number)))
+
+
+def test_who_may_open_a_port_is_told_by_its_group(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import grp
+
+    port = tmp_path / "ttyUSB0"
+    port.touch()
+
+    def say(mode: int, gid: int, *members: str) -> str:
+        status = SimpleNamespace(st_gid=gid, st_mode=mode)
+        group = SimpleNamespace(gr_name="uucp", gr_mem=list(members))
+        monkeypatch.setattr("cryoctl.port_hints.os.stat", lambda _path: status)
+        monkeypatch.setattr(grp, "getgrgid", lambda _gid: group)
+        return permission(str(port))
+
+    monkeypatch.setattr("cryoctl.port_hints._user", lambda: "ada")
+
+    assert "sudo usermod -aG uucp $USER" in say(0o660, 14)
+    assert "not yet in this session" in say(0o660, 14, "ada")
+    assert "a udev rule" in say(0o660, 0)
+    assert "a udev rule" in say(0o600, 14)
+
+
+def test_a_program_that_grabs_ports_is_named_with_what_to_do(tmp_path: Path) -> None:
+    for number, name in (("1", "init"), ("77", "ModemManager")):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "comm").write_text(f"{name}\n")
+    (tmp_path / "self").mkdir()
+
+    assert running_grabbers(tmp_path) == ["ModemManager"]

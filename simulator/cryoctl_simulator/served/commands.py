@@ -15,6 +15,8 @@ import click
 
 if TYPE_CHECKING:
     from cryoctl_simulator.served.endpoints import Endpoint
+    from cryoctl_simulator.served.fault_port import FaultServer
+    from cryoctl_simulator.served.server import ServedProbe
 
 PORT_MAX: Final = 0xFFFF
 PROFILE: Final = "n2o-20g"
@@ -51,6 +53,13 @@ class HostPort(click.ParamType[tuple[str, int]]):
     type=click.IntRange(0, PORT_MAX),
     help="Take faults by JSON lines at this port of this machine; 0 takes a free one.",
 )
+@click.option(
+    "--dialect",
+    type=click.Choice(["own", "ascii"]),
+    default="own",
+    show_default=True,
+    help="What the probe speaks; ascii is another maker's, without protection of its own.",
+)
 @click.option("--baud", type=click.IntRange(1200, 4_000_000), default=115_200, show_default=True)
 @click.option("--boot-on-open", is_flag=True, help="Opening the port resets the probe.")
 @click.option(
@@ -73,6 +82,7 @@ def sim(
     seed: int,
     faults: tuple[str, ...],
     fault_port: int | None,
+    dialect: str,
     baud: int,
     boot_on_open: bool,
     key_file: Path | None,
@@ -83,12 +93,7 @@ def sim(
     A serial port drops what nobody reads and sends at its baud rate; a TCP port has no rate. One
     program at a time. At a broker any number may listen, and one commands.
     """
-    from cryoctl_protocol.device_keys import parse_device_keys
-    from cryoctl_protocol.peer import DeviceUrl
-    from cryoctl_simulator.device import SimulatedDevice
-    from cryoctl_simulator.link import open_link
     from cryoctl_simulator.served.endpoints import TcpEndpoint
-    from cryoctl_simulator.served.fault_port import FaultServer
     from cryoctl_simulator.served.server import ProbeServer
 
     if [pty, tcp is not None, mqtt is not None].count(True) != 1:
@@ -97,28 +102,25 @@ def sim(
         )
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
+    if dialect == "ascii" and (profile != PROFILE or faults or fault_port is not None):
+        raise click.UsageError(f"--dialect ascii is one probe ({PROFILE}), and takes no faults")
+    if dialect == "ascii" and (mqtt is not None or key_file is not None):
+        raise click.UsageError("--dialect ascii has neither frames for a broker nor keys")
     params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
     if scenario is not None:
         params.append(("scenario", scenario))
-    opened = open_link(DeviceUrl("sim", profile, tuple(params)))
-    device = opened.peer
-    assert isinstance(device, SimulatedDevice)
-    if key_file is not None:
-        text = key_file.read_text("ascii", "replace")
-        device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
     with contextlib.ExitStack() as stack:
+        description, device, back_door = _make_probe(dialect, profile, params, fault_port, key_file)
+        if back_door is not None:
+            stack.callback(back_door.close)
         endpoint: Endpoint
         if mqtt is not None:
-            endpoint = _at_broker(mqtt, device.device_id)
+            endpoint = _at_broker(mqtt, device)
         elif tcp is not None:
             endpoint = TcpEndpoint(*tcp)
         else:
             endpoint = _open_pty(link)
         stack.callback(endpoint.close)
-        back_door = None
-        if fault_port is not None:
-            back_door = FaultServer(device, fault_port)
-            stack.callback(back_door.close)
         stream = None if log is None else stack.enter_context(log.open("w", buffering=1))
         server = ProbeServer(
             device,
@@ -128,12 +130,11 @@ def sim(
             faults=back_door,
             log=stream,
         )
-        click.echo(f"{opened.description}")
+        click.echo(description)
         click.echo(f"at         {endpoint.address}")
         if back_door is not None:
             click.echo(f"faults at  {back_door.address}")
-        other = "" if profile == PROFILE else f" --profile {profile}"
-        click.echo(f"next:\n  cryoctl run{other} --arm-and-start --device {endpoint.address}")
+        click.echo(f"next:\n  cryoctl run{_arguments(dialect, profile, endpoint.address)}")
         server.run(_until_signal(stack))
         click.echo(
             f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
@@ -143,16 +144,59 @@ def sim(
     return 0
 
 
-def _at_broker(url: str, name: str) -> Endpoint:
+def _at_broker(url: str, device: ServedProbe) -> Endpoint:
     """Return a place at a broker."""
     from cryoctl_protocol.mqtt.address import MqttAddress
     from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.device import SimulatedDevice
     from cryoctl_simulator.served.mqtt_endpoint import MqttEndpoint
+
+    assert isinstance(device, SimulatedDevice)
 
     def tell(line: str) -> None:
         click.echo(f"broker     {line}", err=True)
 
-    return MqttEndpoint(MqttAddress.of(DeviceUrl.parse(url), site_only=True), name, tell)
+    address = MqttAddress.of(DeviceUrl.parse(url), site_only=True)
+    return MqttEndpoint(address, device.device_id, tell)
+
+
+def _make_probe(
+    dialect: str,
+    profile: str,
+    params: list[tuple[str, str]],
+    fault_port: int | None,
+    key_file: Path | None,
+) -> tuple[str, ServedProbe, FaultServer | None]:
+    """Return a line about the probe, the probe, and its back door if it is to have one."""
+    from cryoctl_protocol.device_keys import parse_device_keys
+    from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.ascii_probe import MODEL, AsciiProbe
+    from cryoctl_simulator.device import SimulatedDevice
+    from cryoctl_simulator.link import open_link
+    from cryoctl_simulator.served.fault_port import FaultServer
+
+    opened = open_link(DeviceUrl("sim", profile, tuple(params)))
+    device = opened.peer
+    assert isinstance(device, SimulatedDevice)
+    if dialect == "ascii":
+        other = AsciiProbe.on_hardware_of(device)
+        return f"{opened.description}, as a {MODEL} that speaks ASCII lines", other, None
+    if key_file is not None:
+        text = key_file.read_text("ascii", "replace")
+        device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
+    back_door = None if fault_port is None else FaultServer(device, fault_port)
+    return opened.description, device, back_door
+
+
+def _arguments(dialect: str, profile: str, address: str) -> str:
+    """Return what ``cryoctl run`` needs for this probe."""
+    if dialect == "ascii":
+        return (
+            " --set prewarm.duration_s=0 --bench-waiver bench --arm-and-start "
+            f"--device '{address}?dialect=ascii&speaks_first=host'"
+        )
+    other = "" if profile == PROFILE else f" --profile {profile}"
+    return f"{other} --arm-and-start --device {address}"
 
 
 def _open_pty(link: Path | None) -> Endpoint:

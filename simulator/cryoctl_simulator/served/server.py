@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import IO, Final
+from typing import IO, Final, Protocol
 
 from cryoctl_protocol.peer import AddressError
-from cryoctl_simulator.device import TICKS_PER_S, SimulatedDevice
+from cryoctl_simulator.device import TICKS_PER_S
 from cryoctl_simulator.served.endpoints import Endpoint
 from cryoctl_simulator.served.fault_port import FaultServer
 from cryoctl_simulator.served.uart import Uart
@@ -16,6 +16,23 @@ TICK_S: Final = 1.0 / TICKS_PER_S
 LATE_TICKS_MAX: Final = 5
 """Ticks made up for at most. A longer pause (a stopped process) is lost time for the probe, as it
 would be for a processor without a clock: a burst of old telemetry would tell nobody anything."""
+
+
+class ServedProbe(Protocol):
+    """A probe in virtual time that can be served."""
+
+    @property
+    def research(self) -> bool:
+        """True for a probe with a research profile, which no port may offer."""
+        ...
+
+    def advance_to(self, now_s: float, incoming: bytes) -> bytes:
+        """Deliver ``incoming``, move the probe to ``now_s``, return what it sent meanwhile."""
+        ...
+
+    def power_cycle(self) -> None:
+        """Take the power away and give it back."""
+        ...
 
 
 class ProbeServer:
@@ -41,7 +58,7 @@ class ProbeServer:
 
     def __init__(
         self,
-        device: SimulatedDevice,
+        device: ServedProbe,
         endpoint: Endpoint,
         *,
         baud: int | None,
