@@ -36,16 +36,17 @@ def carry(endpoint: Endpoint, probe: socket.socket) -> None:
         time.sleep(_LOOK_S)  # noqa: TID251 (two ends in real time, and nothing else to do)
 
 
-def main(kind: str, place: str, probe_port: int) -> None:
-    """Offer ``place``, say where it is, and carry."""
-    endpoint: Endpoint
-    if kind == "tcp":
-        endpoint = TcpEndpoint(_HOST, int(place))
-    else:
-        assert sys.platform != "win32"
+def _pty(place: str) -> Endpoint:
+    if sys.platform != "win32":
         from cryoctl_simulator.served.pty_endpoint import PtyEndpoint
 
-        endpoint = PtyEndpoint(Path(place))
+        return PtyEndpoint(Path(place))
+    raise SystemExit("pseudo-terminals do not exist on Windows")
+
+
+def main(kind: str, place: str, probe_port: int) -> None:
+    """Offer ``place``, say where it is, and carry."""
+    endpoint: Endpoint = TcpEndpoint(_HOST, int(place)) if kind == "tcp" else _pty(place)
     probe = socket.create_connection((_HOST, probe_port))
     probe.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     probe.setblocking(False)  # noqa: FBT003
