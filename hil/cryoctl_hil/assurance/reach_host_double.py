@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from cryoctl.observer import Observer
 from cryoctl.sample import Sample
 from cryoctl_protocol.codes import HostMode, SafeAction, Trip
+from cryoctl_protocol.device_keys import DeviceKey
 from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, Phase, Received
 from cryoctl_protocol.messages import Command, Hello
@@ -38,6 +39,8 @@ class OpenSession(HostSession):
         self.phase = Phase.CLOSED
         self.hello: Hello | None = None
         self.mismatch = ""
+        self.key: DeviceKey | None = None
+        self.no_key = ""
         self.rejects: Counter[Reject] = Counter()
         self.lost_frames = 0
         self.in_flight: Flight | None = None
