@@ -37,17 +37,25 @@ class SimulatedDevice:
         config: The firmware's build.
         plant: The hardware.
         instruments: The sensors.
-        seed: Serial number, boot ids and nonces follow from it.
+        seed: Boot ids and nonces follow from it.
+        serial: Number, at most 16 characters; None has it follow from the seed, too.
     """
 
     def __init__(
-        self, config: FirmwareConfig, plant: Plant, instruments: Instruments, *, seed: int
+        self,
+        config: FirmwareConfig,
+        plant: Plant,
+        instruments: Instruments,
+        *,
+        seed: int,
+        serial: str | None = None,
     ) -> None:
         self.plant = plant
         self.instruments = instruments
         self._config = config
         self.seed = seed
         """Serial number, boot ids and nonces follow from it."""
+        self._serial = serial
         self._keys: DeviceKeys | None = None
         self._entropy = b""
         self._ticks = 0
@@ -73,10 +81,10 @@ class SimulatedDevice:
 
     @property
     def device_id(self) -> str:
-        """Serial number, which the seed decides, or who gave it keys of its own."""
+        """Serial number: as given with its keys, or by itself, else by the seed."""
         if self._keys is not None:
             return self._keys.device
-        return f"SIM-{self._digest('serial')[:4].hex()}"
+        return self._serial or f"SIM-{self._digest('serial')[:4].hex()}"
 
     @property
     def limits(self) -> DeviceLimits:

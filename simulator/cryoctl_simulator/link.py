@@ -1,8 +1,9 @@
-"""Opens ``sim:[PROFILE_OR_PATH][?seed=N&scenario=NAME_OR_PATH&fault=ID@WHEN...]``."""
+"""Opens ``sim:[PROFILE_OR_PATH][?seed=N&serial=NAME&scenario=NAME_OR_PATH&fault=ID@WHEN...]``."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,9 @@ from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenario
 DEFAULT_PROFILE: Final = "n2o-20g"
 DEFAULT_SEED: Final = 1
 SEED_MAX: Final = 2**32 - 1
-PARAMS: Final = ("seed", "scenario", "fault")
+PARAMS: Final = ("seed", "serial", "scenario", "fault")
+SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
+"""A device says it in 16 bytes, and it may be a level of a topic."""
 
 
 def open_link(url: DeviceUrl) -> Opened:
@@ -41,6 +44,7 @@ def open_link(url: DeviceUrl) -> Opened:
         Plant(probe.plant, scenario),
         Instruments(seed=seed),
         seed=seed,
+        serial=_serial(url),
     )
     for fault in url.all("fault"):
         try:
@@ -99,6 +103,16 @@ def _seed(url: DeviceUrl) -> int:
     if int(text) > SEED_MAX:
         raise AddressError(f"device {url}: seed {text} is out of range (0 to {SEED_MAX})")
     return int(text)
+
+
+def _serial(url: DeviceUrl) -> str | None:
+    serial = url.get("serial")
+    if serial is not None and not SERIAL.fullmatch(serial):
+        raise AddressError(
+            f"device {url}: serial '{serial}': letters, digits and . _ - only, at most 16, "
+            "beginning with a letter or digit"
+        )
+    return serial
 
 
 def _scenario(where: str, name: str | None) -> tuple[Scenario, str]:

@@ -39,6 +39,8 @@ _COMMANDS: Final = {
     "ports": LazyCommand("command_ports:ports", "List or remember serial ports; opens none."),
     "sniff": LazyCommand("command_sniff:sniff", "Show what an unknown device says; only listens."),
     "keys": LazyCommand("command_keys:keys", "Make, change and hand over the keys of probes."),
+    "broker": LazyCommand("command_broker:broker", "Set up and run an MQTT broker."),
+    "doctor": LazyCommand("command_doctor:doctor", "Find what is wrong here or at a broker."),
     "report": LazyCommand("command_report:report", "Make the HTML report of a recording."),
     "replay": LazyCommand("command_replay:replay_command", "Run a recording again and compare."),
     "recover": LazyCommand("command_recover:recover", "Save what a killed program recorded."),
@@ -142,6 +144,7 @@ def invoke(arguments: list[str]) -> int:
 def _explain(error: Exception) -> int:
     """Print what a user can do about ``error``; return the exit code."""
     from cryoctl.export import ExportError
+    from cryoctl.mosquitto import BrokerError
     from cryoctl.plug_ins import PlugInError
     from cryoctl.recording import RecordingError
     from cryoctl_protocol.peer import AddressError, LinkError
@@ -151,7 +154,10 @@ def _explain(error: Exception) -> int:
     if isinstance(error, FileError):
         click.echo(str(error), err=True)
         return EXIT_USAGE
-    if isinstance(error, AddressError | ExportError | PlugInError | ProfileError | RecordingError):
+    if isinstance(
+        error,
+        AddressError | BrokerError | ExportError | PlugInError | ProfileError | RecordingError,
+    ):
         click.echo(f"cryoctl: {error}", err=True)
         return EXIT_USAGE
     if isinstance(error, LinkError):

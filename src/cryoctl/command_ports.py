@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from cryoctl.command_options import as_json
@@ -15,7 +13,7 @@ from cryoctl.known_ports import (
     usb_ports,
     why_no_name,
 )
-from cryoctl.port_hints import permission
+from cryoctl.port_hints import problem_of
 from cryoctl_protocol.peer import LinkError
 
 _HEAD = ("port", "product", "usb id", "serial number", "probe")
@@ -64,7 +62,7 @@ def _list(remembered: Remembered, *, wants_json: bool) -> None:
         stable = stable_path(port.device)
         if stable != port.device:
             click.echo(f"  always at {stable}")
-        problem = _problem(port)
+        problem = problem_of(port.device)
         if problem:
             click.echo(f"  {problem}")
     click.echo(f"\nnext:\n  cryoctl run --device serial:{_next(found, remembered)}")
@@ -75,7 +73,7 @@ def _next(found: list[UsbPort], remembered: Remembered) -> str:
     probes = [port for port in found if _known(port, remembered)]
     if len(probes) == 1:
         return "auto"
-    first = next((port for port in probes or found if not _problem(port)), found[0])
+    first = next((port for port in probes or found if not problem_of(port.device)), found[0])
     return stable_path(first.device)
 
 
@@ -86,19 +84,13 @@ def _known(port: UsbPort, remembered: Remembered) -> str:
     return "own" if port.is_own else ""
 
 
-def _problem(port: UsbPort) -> str:
-    if os.name != "posix" or os.access(port.device, os.R_OK | os.W_OK):
-        return ""
-    return f"not allowed; {permission(port.device)}"
-
-
 def _as_row(port: UsbPort, remembered: Remembered) -> dict[str, str]:
     return {
         **port._asdict(),
         "identity": port.identity,
         "stable_path": stable_path(port.device),
         "probe": _known(port, remembered),
-        "problem": _problem(port),
+        "problem": problem_of(port.device),
     }
 
 

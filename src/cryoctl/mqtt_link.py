@@ -8,16 +8,16 @@ import socket
 from collections import deque
 from typing import Final
 
-from cryoctl_protocol.codec import decode
 from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, parse
 from cryoctl_protocol.link_limits import MQTT_LIMITS
-from cryoctl_protocol.messages import ID_OF, Hello, Stop
+from cryoctl_protocol.messages import ID_OF, HelloHost, Stop
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received
 from cryoctl_protocol.mqtt.topics import (
     COMMAND_EXPIRY_S,
     Conn,
     Leaf,
+    hello_of,
     leaf_of,
     question_of,
     topic_name,
@@ -26,6 +26,8 @@ from cryoctl_protocol.peer import DeviceUrl, Frame, LinkError, Opened, Reach
 
 HEARD_S: Final = 3.0
 """A probe sends VITALS every 200 ms; its birth and conn are there as soon as one subscribes."""
+ANSWERED_S: Final = 3.0
+"""A greeting is said again every 200 ms; a probe answers each, even while another holds it."""
 CONNECT_S: Final = 3.0
 FRAMES_MAX: Final = 64
 """Frames that may wait to be taken; the oldest gives way: the newest sample is what counts."""
@@ -67,12 +69,14 @@ class MqttLink:
         self.dropped_frames = 0
         self._address = address
         self._topics = address.topics
-        self._controller = f"cryoctl-{secrets.token_hex(4)}"
-        self._answers = self._topics.ack(self._controller)
+        self._run_name = f"cryoctl-{secrets.token_hex(4)}"
+        self._answers = self._topics.ack(address.user or "anyone", self._run_name)
         self._where = f"broker {address.broker}, {address.site}/{address.device}"
         self._frames: deque[Frame] = deque(maxlen=FRAMES_MAX)
         self._conn: Conn | None = None
         self._heard = False
+        self._greeted = False
+        self._answered = False
         self._lost = ""
         self._waiter: asyncio.Future[None] | None = None
         self._running: asyncio.Task[None] | None = None
@@ -90,6 +94,9 @@ class MqttLink:
         parsed = parse(data)
         assert isinstance(parsed, Parsed)
         question = question_of(parsed)
+        if connection.connected and parsed.message_id == ID_OF[HelloHost] and not self._greeted:
+            self._greeted = True
+            asyncio.get_running_loop().call_later(ANSWERED_S, self._give_up_unanswered)
         connection.post(
             self._topics.of(leaf_of(parsed.message_id)),
             data,
@@ -130,7 +137,7 @@ class MqttLink:
         if self._connection is None:
             self._connection = BrokerConnection(
                 self._address,
-                identifier=self._controller,
+                identifier=self._run_name,
                 subscribe=[
                     (self._topics.of(Leaf.CONN), True),
                     (self._topics.of(Leaf.BIRTH), True),
@@ -166,16 +173,14 @@ class MqttLink:
         if message.retained:
             return
         self._heard = True
+        self._answered = self._answered or message.topic == self._answers
         self._hand_over(message.payload)
 
     def _is_anothers(self, body: bytes) -> bool:
         """Give the link up if this is the HELLO of another probe than the address names."""
         parsed = parse(body)
-        if not isinstance(parsed, Parsed) or parsed.message_id != ID_OF[Hello]:
-            return False
-        hello = decode(parsed.message_id, parsed.payload)
-        assert isinstance(hello, Hello)
-        if topic_name(hello) == self._address.device:
+        hello = hello_of(parsed) if isinstance(parsed, Parsed) else None
+        if hello is None or topic_name(hello) == self._address.device:
             return False
         self._lose(f"{self._where}: there answers another probe, {topic_name(hello)}")
         return True
@@ -189,6 +194,17 @@ class MqttLink:
     def _give_up_unheard(self) -> None:
         if not self._heard and not self._lost:
             self._lose(self._describe_silence())
+
+    def _give_up_unanswered(self) -> None:
+        # A broker does not say that it refuses: no answer is all there is to see of that.
+        if self._heard and not self._answered:
+            user = self._address.user
+            name = "without ?user=NAME nobody knows who asks" if user is None else f"user {user}"
+            self._lose(
+                f"{self._where}: the probe is heard, but did not answer in {ANSWERED_S:g} s; this "
+                f"user may not write to its cmd, or not read its ack/{user or 'anyone'}/# ({name}):"
+                " see the broker's ACL"
+            )
 
     def _describe_silence(self) -> str:
         where = self._where

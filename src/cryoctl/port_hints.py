@@ -29,6 +29,13 @@ def why_not(path: str, error: Exception) -> str:
     return f"{path}: {(error.strerror if isinstance(error, OSError) else None) or error}"
 
 
+def problem_of(path: str) -> str:
+    """Return what speaks against opening a port; empty if nothing does."""
+    if os.name != "posix" or os.access(path, os.R_OK | os.W_OK):
+        return ""
+    return f"not allowed; {permission(path)}"
+
+
 def permission(path: str) -> str:
     """Return who may open a port, and how to become one of them."""
     if sys.platform == "win32":

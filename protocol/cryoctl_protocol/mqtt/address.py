@@ -16,6 +16,7 @@ _PORTS: Final = {PLAIN: 1883, TLS: 8883}
 PARAMS: Final = ("user", "ca", "cert", "key")
 PASSWORD_VARIABLE: Final = "CRYOCTL_MQTT_PASSWORD"  # noqa: S105 (the name of it)
 _EXAMPLE: Final = "mqtt://127.0.0.1/bench/probe-1"
+_NAME_RULE: Final = "letters, digits and . _ - only, at most 64, beginning with a letter or digit"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -25,7 +26,8 @@ class MqttAddress(NamedTuple):
     Attributes:
         device: Its serial number; empty where the device itself is to say it (``cryoctl sim``, a
             gateway).
-        user: Name to log in with; the password comes from CRYOCTL_MQTT_PASSWORD. None: none.
+        user: Name to log in with; the password comes from CRYOCTL_MQTT_PASSWORD. None: none. With
+            a certificate, the name in it: a broker's ACL goes by that.
         ca: File with the certificate that signed the broker's; None takes the system's.
         cert: File with our own certificate, and ``key`` with its key; None: none.
     """
@@ -69,7 +71,10 @@ class MqttAddress(NamedTuple):
         for name, path in files.items():
             if path is not None and not Path(path).is_file():
                 raise AddressError(f"device {url}: {name}: there is no file {path}")
-        return cls(host, port, site, device, tls, url.get("user"), **files)
+        user = url.get("user")
+        if user is not None and not NAME.fullmatch(user):
+            raise AddressError(f"device {url}: user '{user}': {_NAME_RULE}")
+        return cls(host, port, site, device, tls, user, **files)
 
     @property
     def topics(self) -> Topics:
@@ -122,8 +127,5 @@ def _names(url: DeviceUrl, *, site_only: bool) -> tuple[str, str]:
         )
     for name in names:
         if not NAME.fullmatch(name):
-            raise AddressError(
-                f"device {url}: name '{name}': letters, digits and . _ - only, at most 64, "
-                "beginning with a letter or digit"
-            )
+            raise AddressError(f"device {url}: name '{name}': {_NAME_RULE}")
     return names[0], "" if site_only else names[1]

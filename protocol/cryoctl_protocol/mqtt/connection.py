@@ -13,7 +13,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiomqtt
 from aiomqtt.exceptions import MqttConnectError
@@ -24,6 +24,9 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.topics import CONTENT_TYPE
 from cryoctl_protocol.peer import AddressError, LinkError
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import SocketLike
 
 TIMEOUT_S: Final = 3.0
 """For whatever a broker has to answer."""
@@ -107,12 +110,15 @@ class BrokerConnection:
             properties=_connect_properties(),
             keepalive=KEEP_ALIVE_S,
             timeout=TIMEOUT_S,
-            tls_context=_tls_context(address),
+            tls_context=tls_context(address),
             socket_options=_SOCKET_OPTIONS,
             will=None
             if will is None
             else aiomqtt.Will(will.topic, will.payload, qos=1, retain=True),
         )
+        self._loop = asyncio.get_running_loop()
+        self._inner = self._client._client  # noqa: SLF001 (aiomqtt leaves these two things undone)
+        self._inner.on_socket_register_write = self._on_want_room
 
     async def run(self) -> None:
         """Stay connected until cancelled; raises LinkError when that cannot be, or ends."""
@@ -141,6 +147,7 @@ class BrokerConnection:
             self.connected = False
             for post in self._posts:
                 post.cancel()
+            self.hang_up()
 
     def post(
         self,
@@ -178,7 +185,7 @@ class BrokerConnection:
         if correlation is not None:
             properties.CorrelationData = correlation
         self._unsent += 1
-        task = asyncio.get_running_loop().create_task(
+        task = self._loop.create_task(
             self._publish(topic, payload, qos=qos, retain=retain, properties=properties)
         )
         self._posts.add(task)
@@ -196,9 +203,43 @@ class BrokerConnection:
         with contextlib.suppress(aiomqtt.MqttError, ValueError):
             await self._client.publish(topic, payload, qos, retain, properties)
 
+    def hang_up(self) -> None:
+        """Close the connection without a farewell.
+
+        A client that is cancelled, or hears nothing, in mid-connect leaves it open: it would stand
+        as soon as the broker moves again, and keep itself alive.
+        """
+        inner = self._inner
+        inner.on_socket_open = _refuse_socket  # A thread may still be about to open one.
+        opened = inner.socket()
+        if isinstance(opened, socket.socket):
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+            inner.loop_read()
+
+    def _on_want_room(self, _client: object, _userdata: object, opened: SocketLike) -> None:
+        # From the thread that connects, too.
+        self._loop.call_soon_threadsafe(self._watch_for_room, opened)
+
+    def _watch_for_room(self, opened: SocketLike) -> None:
+        # It may be closed meanwhile: its number is nobody's then, or somebody else's.
+        if opened.fileno() >= 0:
+            self._loop.add_writer(opened.fileno(), self._write)
+
+    def _write(self) -> None:
+        try:
+            self._inner.loop_write()
+        except OSError:
+            self.hang_up()
+
     def _posted(self, task: asyncio.Task[None]) -> None:
         self._unsent -= 1
         self._posts.discard(task)
+
+
+def _refuse_socket(_client: object, _userdata: object, opened: object) -> None:
+    assert isinstance(opened, socket.socket)
+    opened.close()
 
 
 def _connect_properties() -> Properties:
@@ -207,7 +248,12 @@ def _connect_properties() -> Properties:
     return properties
 
 
-def _tls_context(address: MqttAddress) -> ssl.SSLContext | None:
+def tls_context(address: MqttAddress) -> ssl.SSLContext | None:
+    """Return what an address says of certificates; None without TLS.
+
+    Raises:
+        AddressError: A file that is none, or a key that does not belong to its certificate.
+    """
     if not address.tls:
         return None
     try:

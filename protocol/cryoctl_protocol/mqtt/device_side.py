@@ -10,20 +10,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from cryoctl_protocol.codec import decode
 from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, parse
 from cryoctl_protocol.messages import ID_OF, Hello, Vitals
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received, Will
 from cryoctl_protocol.mqtt.json_tree import JsonTree
 from cryoctl_protocol.mqtt.topics import (
-    NAME,
     STATE_EXPIRY_S,
     Conn,
     Exchange,
     Leaf,
     Topics,
     answer_of,
+    hello_of,
     leaf_of,
     question_of,
     topic_name,
@@ -90,15 +89,16 @@ class DeviceSide:
         await self._known.wait()
         failures, told = 0, ""
         while True:
+            openings = self.openings
             connection = self._connect()
             try:
                 await connection.run()
             except LinkError as error:
+                if self.openings != openings:
+                    failures, told = 0, ""
                 if str(error) != told:
                     told = str(error)
                     self._tell(told)
-                if connection is not self._connection:
-                    failures = 0
             finally:
                 self._dropped += connection.dropped
                 self._connection = None
@@ -110,8 +110,9 @@ class DeviceSide:
         parsed = parse(body)
         if not isinstance(parsed, Parsed):
             return
-        if parsed.message_id == ID_OF[Hello]:
-            self._take_hello(parsed, body)
+        hello = hello_of(parsed)
+        if hello is not None:
+            self._take_hello(hello, body)
         connection, topics = self._connection, self.topics
         if connection is None or topics is None:
             return
@@ -132,6 +133,11 @@ class DeviceSide:
         self._is_there = False
         self._post_conn()
 
+    def renew(self) -> None:
+        """Give the connection up, with what the broker had on its way to us, for a new one."""
+        if self._connection is not None:
+            self._connection.hang_up()
+
     async def leave(self) -> None:
         """Leave the broker for good: a clean farewell has no will."""
         self.absent()
@@ -140,9 +146,7 @@ class DeviceSide:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _take_hello(self, parsed: Parsed, body: bytes) -> None:
-        hello = decode(parsed.message_id, parsed.payload)
-        assert isinstance(hello, Hello)
+    def _take_hello(self, hello: Hello, body: bytes) -> None:
         is_new = not self._is_there or self._boot_id != hello.boot_id
         self._is_there, self._boot_id = True, hello.boot_id
         if hello.host_nonce == 0:
@@ -211,8 +215,7 @@ class DeviceSide:
             return
         assert self.topics is not None
         # Only to controllers of this device: a stranger could have it speak anywhere else.
-        base, _, controller = message.response_topic.rpartition("/")
-        if base != self.topics.of(Leaf.ACK) or not NAME.fullmatch(controller):
+        if not self.topics.is_ack(message.response_topic):
             self.ignored += 1
             return
         self._asked.pop(question, None)

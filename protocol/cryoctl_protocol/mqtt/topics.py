@@ -1,15 +1,18 @@
 """Which topic carries what. No client, no broker: names and properties alone.
 
 ```
-cryo/1/SITE/DEVICE/birth           device, retained         HELLO: who it is, what it has
-cryo/1/SITE/DEVICE/conn            device, retained, will   {"online": true, "boot_id": 7}
-cryo/1/SITE/DEVICE/state           device, retained, 10 s   VITALS
-cryo/1/SITE/DEVICE/tele            device                   TELEMETRY, VITALS, vendor frames
-cryo/1/SITE/DEVICE/event           device                   EVENT, DONE
-cryo/1/SITE/DEVICE/ack/CONTROLLER  device                   HELLO and ACK to one controller
-cryo/1/SITE/DEVICE/cmd             controllers, 1 s         HELLO_HOST, COMMAND, STOP
-cryo/1/SITE/DEVICE/lease           controllers, 1 s         LEASE
+cryo/1/SITE/DEVICE/birth         device, retained         HELLO: who it is, what it has
+cryo/1/SITE/DEVICE/conn          device, retained, will   {"online": true, "boot_id": 7}
+cryo/1/SITE/DEVICE/state         device, retained, 10 s   VITALS
+cryo/1/SITE/DEVICE/tele          device                   TELEMETRY, VITALS, vendor frames
+cryo/1/SITE/DEVICE/event         device                   EVENT, DONE
+cryo/1/SITE/DEVICE/ack/USER/RUN  device                   HELLO and ACK to one controller
+cryo/1/SITE/DEVICE/cmd           controllers, 1 s         HELLO_HOST, COMMAND, STOP
+cryo/1/SITE/DEVICE/lease         controllers, 1 s         LEASE
 ```
+
+USER is who a controller is to the broker, so that an ACL can keep answers from others; RUN differs
+from one connection to the next.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ COMMAND_EXPIRY_S: Final = 1
 """A broker's seconds are whole; what it delivers late, the deadline in the message itself voids."""
 STATE_EXPIRY_S: Final = 10
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-"""Of a site, device or controller: one level of a topic, without wildcards."""
+"""Of a site, device or user: one level of a topic, without wildcards."""
 
 
 class Leaf(StrEnum):
@@ -81,9 +84,14 @@ class Topics(NamedTuple):
         """Return the topic of whatever else stands below the device."""
         return f"{ROOT}/{self.site}/{self.device}/{leaf}"
 
-    def ack(self, controller: str) -> str:
-        """Return where ``controller`` is answered."""
-        return f"{self.of(Leaf.ACK)}/{controller}"
+    def ack(self, user: str, run: str) -> str:
+        """Return where one connection of ``user`` is answered."""
+        return f"{self.of(Leaf.ACK)}/{user}/{run}"
+
+    def is_ack(self, topic: str) -> bool:
+        """Return True if ``topic`` is where a controller of this device may want its answers."""
+        base, *names = topic.rsplit("/", 2)
+        return base == self.of(Leaf.ACK) and all(map(NAME.fullmatch, names))
 
 
 def leaf_of(message_id: int) -> Leaf:
@@ -119,6 +127,12 @@ def answer_of(parsed: Parsed) -> Exchange | None:
     return None
 
 
+def hello_of(parsed: Parsed) -> Hello | None:
+    """Return who a device says it is; None for any other message, and for a malformed one."""
+    message = _decode(parsed) if parsed.message_id == ID_OF[Hello] else None
+    return message if isinstance(message, Hello) else None
+
+
 def _decode(parsed: Parsed) -> object:
     try:
         return decode(parsed.message_id, parsed.payload)
@@ -149,5 +163,5 @@ class Conn(NamedTuple):
         try:
             found = json.loads(payload)
             return cls(bool(found["online"]), int(found["boot_id"]))
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
             return None

@@ -47,6 +47,7 @@ class HostPort(click.ParamType[tuple[str, int]]):
 )
 @click.option("--scenario", metavar="FILE", help="Tissue, room and cartridge.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
+@click.option("--serial", metavar="NAME", help="Serial number; its name at a broker.")
 @click.option("--fault", "faults", multiple=True, metavar="ID@WHEN", help="Fault to simulate.")
 @click.option(
     "--fault-port",
@@ -80,6 +81,7 @@ def sim(
     profile: str,
     scenario: str | None,
     seed: int,
+    serial: str | None,
     faults: tuple[str, ...],
     fault_port: int | None,
     dialect: str,
@@ -102,11 +104,11 @@ def sim(
         )
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
-    if dialect == "ascii" and (profile != PROFILE or faults or fault_port is not None):
-        raise click.UsageError(f"--dialect ascii is one probe ({PROFILE}), and takes no faults")
-    if dialect == "ascii" and (mqtt is not None or key_file is not None):
-        raise click.UsageError("--dialect ascii has neither frames for a broker nor keys")
+    if dialect == "ascii":
+        _refuse_with_ascii(profile != PROFILE, faults, fault_port, mqtt, key_file)
     params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
+    if serial is not None:
+        params.append(("serial", serial))
     if scenario is not None:
         params.append(("scenario", scenario))
     with contextlib.ExitStack() as stack:
@@ -142,6 +144,15 @@ def sim(
             f"{server.lost_ticks} ticks and {server.overrun_bytes} bytes lost"
         )
     return 0
+
+
+def _refuse_with_ascii(*options: object) -> None:
+    """Refuse what another maker's probe does not have."""
+    if any(option not in (None, False, ()) for option in options):
+        raise click.UsageError(
+            f"--dialect ascii is one probe ({PROFILE}): it takes no profile, no faults and no key, "
+            "and has no frames for a broker"
+        )
 
 
 def _at_broker(url: str, device: ServedProbe) -> Endpoint:
