@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from cryoctl.clock import monotonic_s
 from cryoctl.exit_codes import EXIT_LINK
@@ -26,16 +24,14 @@ from cryoctl.recording import load_recording
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
 from cryoctl_hil.bench_probe import program
 from cryoctl_hil.draws import Draws
+from cryoctl_hil.real_links import KINDS, lay
 from cryoctl_hil.wire_logs import commands_sent_after, telemetry_in
 from cryoctl_protocol.codes import DeviceState
-from cryoctl_protocol.peer import DeviceUrl, open_device
-from cryoctl_simulator.device import SimulatedDevice
 
 assert sys.platform != "win32"  # It has no pseudo-terminals.
 
 LOSSES: Final = 200
 """On each kind of link."""
-KINDS: Final = ("pty", "tcp", "mqtt", "gateway")
 AT_ONCE: Final = 8
 """They wait more than they work."""
 TRIES: Final = 20
@@ -50,14 +46,6 @@ _AWAY_S: Final = 1.0
 _LOOK_S: Final = 0.01
 _ENDS_S: Final = 60.0
 _PROBE_PERIOD_MS: Final = 20
-_HOST: Final = "127.0.0.1"
-_SITE: Final = "bench"
-_MOSQUITTO: Final = """\
-listener {port} 127.0.0.1
-allow_anonymous true
-set_tcp_nodelay true
-persistence false
-"""
 _TREATMENT: Final = """\
 schema = 1
 name = "Lost"
@@ -107,18 +95,6 @@ class Lost(NamedTuple):
         return [fault for fault, is_so in found.items() if is_so]
 
 
-class _Between(NamedTuple):
-    """What is between controller and probe.
-
-    Attributes:
-        address: Of the probe, for the controller.
-        start: Starts what can be lost; called again after the loss.
-    """
-
-    address: str
-    start: Callable[[], subprocess.Popen[str]]
-
-
 def lose(folder: Path, kind: str, wait_s: float) -> Lost | None:
     """Lose the link of a freeze ``wait_s`` after its begin, give it back, look.
 
@@ -127,7 +103,7 @@ def lose(folder: Path, kind: str, wait_s: float) -> Lost | None:
     """
     (folder / "treatment.toml").write_text(_TREATMENT)
     with ExitStack() as stack:
-        between = _BETWEEN[kind](stack, folder)
+        between = lay(kind, stack, folder)
         middle = between.start()
         stack.callback(middle.kill)
         run, said = stack.enter_context(
@@ -195,105 +171,6 @@ def _used_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     user, system = int(fields[11]), int(fields[12])  # Behind the name: utime and stime, proc(5).
     return (user + system) / os.sysconf("SC_CLK_TCK")
-
-
-# -- what is between ------------------------------------------------------------------------------
-
-
-def _free_port() -> int:
-    with socket.create_server((_HOST, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _address(said: IO[str]) -> str:
-    return next(line.split()[1] for line in said if line.startswith("at "))
-
-
-def _sim(stack: ExitStack, folder: Path, *where: str) -> str:
-    """Serve a probe until the trial is over; return its address."""
-    _, said = stack.enter_context(
-        program("cryoctl", "sim", *where, "--log", "log", folder=str(folder))
-    )
-    return _address(said)
-
-
-def _cable(kind: str) -> Callable[[ExitStack, Path], _Between]:
-    def lay(stack: ExitStack, folder: Path) -> _Between:
-        probe_port = _sim(stack, folder, "--tcp", f"{_HOST}:0").rpartition(":")[2]
-        port = str(_free_port())
-        place = str(folder / "cable") if kind == "pty" else port
-
-        def start() -> subprocess.Popen[str]:
-            return _start(folder, "cryoctl_hil.pulled_cable", kind, place, probe_port)
-
-        return _Between(f"serial:{place}" if kind == "pty" else f"tcp://{_HOST}:{port}", start)
-
-    return lay
-
-
-def _broker(stack: ExitStack, folder: Path) -> _Between:
-    url, start = _mosquitto(folder)
-    return _Between(_sim(stack, folder, "--mqtt", url), start)
-
-
-def _gateway(stack: ExitStack, folder: Path) -> _Between:
-    url, start_broker = _mosquitto(folder)
-    stack.callback(start_broker().kill)
-    probe = _sim(stack, folder, "--tcp", f"{_HOST}:0")
-    named = open_device(DeviceUrl.parse("sim:")).peer
-    assert isinstance(named, SimulatedDevice)
-
-    def start() -> subprocess.Popen[str]:
-        return _start(folder, "cryoctl", "gateway", "--device", probe, "--mqtt", url)
-
-    return _Between(f"{url}/{named.device_id}", start)
-
-
-def _start(folder: Path, module: str, *arguments: str) -> subprocess.Popen[str]:
-    """Start a program and return when it has said its first line."""
-    process = subprocess.Popen(  # noqa: S603 (our own modules)
-        [sys.executable, "-m", module, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        cwd=folder,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    return process
-
-
-def _mosquitto(folder: Path) -> tuple[str, Callable[[], subprocess.Popen[str]]]:
-    """Return the address of a broker, and what starts it there."""
-    port = _free_port()
-    configuration = folder / "mosquitto.conf"
-    configuration.write_text(_MOSQUITTO.format(port=port))
-    found = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if found is None:
-        raise RuntimeError("mosquitto is not installed; on Debian: apt install mosquitto")
-
-    def start() -> subprocess.Popen[str]:
-        process = subprocess.Popen(  # noqa: S603 (found by name)
-            [found, "-c", str(configuration)], stderr=subprocess.DEVNULL, text=True
-        )
-        while True:
-            try:
-                socket.create_connection((_HOST, port)).close()
-            except ConnectionRefusedError:
-                _wait(_LOOK_S)
-            else:
-                return process
-
-    return f"mqtt://{_HOST}:{port}/{_SITE}", start
-
-
-_BETWEEN: Final[dict[str, Callable[[ExitStack, Path], _Between]]] = {
-    "pty": _cable("pty"),
-    "tcp": _cable("tcp"),
-    "mqtt": _broker,
-    "gateway": _gateway,
-}
 
 
 def _wait(seconds: float) -> None:

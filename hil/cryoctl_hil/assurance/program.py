@@ -172,12 +172,21 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ),
     ),
     Program(
+        "links", "whole treatments and faults in real time, on every kind of link and in memory",
+        "cryoctl_hil.assurance.links:run",
+        (
+            "three cycles over a link that do not pass",
+            "faults over a link with another end than in memory",
+        ),
+    ),
+    Program(
         "losses", "a link that goes in a freeze and comes back, on every kind of link",
         "cryoctl_hil.assurance.losses:run",
         (
             "link lost, pty: valve open for at most",
             "link lost, tcp: valve open for at most",
             "link lost, mqtt: valve open for at most",
+            "link lost, mqtts: valve open for at most",
             "link lost, gateway: valve open for at most",
             "links lost: commands carried over, or frozen again",
             "links lost: controllers that did not end as they should",
