@@ -15,7 +15,9 @@ def telemetry_in(log: Path) -> list[tuple[float, Telemetry]]:
     """Return every telemetry that the probe sent, with the machine's time of its last byte, s."""
     deframer = Deframer()
     found: list[tuple[float, Telemetry]] = []
-    for line in log.read_text().splitlines():
+    for line in log.read_text().splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break  # Just being written.
         _, machine_s, data = line.split()
         for body in deframer.feed(bytes.fromhex(data)):
             parsed = parse(body)

@@ -7,11 +7,15 @@ import pytest
 from cryoctl.cycle_table import Phase
 from cryoctl_hil.assurance.claims import plan_of
 from cryoctl_hil.assurance.golden import GOLDEN, nominal_run
+from cryoctl_hil.assurance.oracles import SafetyWatch
 from cryoctl_hil.layers import device_interlocks_off, host_interlocks_off
 from cryoctl_hil.world import World
+from cryoctl_protocol.codes import Op, SafeAction, Trip
 from cryoctl_protocol.device_session import DeviceSession
+from cryoctl_protocol.messages import Stop
 from cryoctl_protocol.profile import profile_names
 from cryoctl_simulator.instruments import SensorFault, SensorName
+from tests.support.protocol_builders import command
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +79,29 @@ def test_a_probe_that_believes_a_lease_for_too_long_is_unsafe(
     frozen.load(data)
 
     assert [text.split(" at ")[0] for text in found] == ["SR-01"]
+
+
+@pytest.mark.parametrize(("cleared", "violated"), [(True, set()), (False, {"SR-27"})])
+def test_another_first_cause_is_a_violation_unless_the_old_one_was_cleared(
+    frozen: World, cleared: bool, violated: set[str]
+) -> None:
+    """CLEAR and a STOP may come in one tick, of which a watch sees the end alone."""
+    data = frozen.save()
+    firmware = frozen.device.firmware
+    assert firmware is not None
+    firmware._on_stop(Stop(1, 0, SafeAction.OFF, Trip.OPERATOR_STOP))
+    watch = SafetyWatch()
+    watch.look(frozen.controller, frozen.device, 100.0)
+    if cleared:
+        firmware._on_clear(command(Op.CLEAR))
+        firmware._on_stop(Stop(2, 0, SafeAction.OFF, Trip.TICK_LATE))
+    firmware.state.trip = int(Trip.TICK_LATE)
+    firmware.state.tick_count += 1
+    watch.look(frozen.controller, frozen.device, 100.01)
+    frozen.load(data)
+
+    # The valve is still open: what was called by hand was not followed by a tick of the firmware.
+    assert {text.split(" at ")[0] for text in watch.violations} - {"SR-26"} == violated
 
 
 def test_a_true_tip_of_minus_100_c_is_unsafe_whatever_the_sensors_say(frozen: World) -> None:

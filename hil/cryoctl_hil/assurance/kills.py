@@ -43,7 +43,8 @@ LOST_MS: Final = 100.0  # SR-34
 PROBE_PERIOD_MS: Final = 20
 EXIT_TRIP: Final = 3
 NOT_CLOSED: Final = "NOT CLOSED"
-_AFTERWARDS_S: Final = 1.0
+_AFTERWARDS_MS: Final = 1000
+_LOOK_S: Final = 0.2
 _HANGS_S: Final = 60.0
 """A probe that was not heard for 5 s is given up; papers take a moment more."""
 _TREATMENT: Final = """\
@@ -130,14 +131,20 @@ def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
         _wait(wait_s)
         struck_s = monotonic_s()
         run.send_signal(blow.value)
-        _wait(_AFTERWARDS_S)
+        newest = [one for at_s, one in telemetry_in(folder / "log") if at_s <= struck_s][-1]
+        # By the probe's own clock, which stands still while its process gets no processor.
+        while _newest_ms(folder) - newest.device_ms < _AFTERWARDS_MS:
+            _wait(_LOOK_S)
         probe.send_signal(signal.SIGINT)
         probe.communicate()
         os.close(port)
-    before = [sample for at_s, sample in telemetry_in(folder / "log") if at_s <= struck_s]
-    if before[-1].state != DeviceState.FREEZE:
+    if newest.state != DeviceState.FREEZE:
         return None
-    return _judge(folder, blow, before[-1].device_ms)
+    return _judge(folder, blow, newest.device_ms)
+
+
+def _newest_ms(folder: Path) -> int:
+    return telemetry_in(folder / "log")[-1][1].device_ms
 
 
 class Bereft(NamedTuple):

@@ -251,7 +251,9 @@ class SafetyWatch:
             return
         if s.state not in (*_LATCHED, _IDLE):
             self._violate("SR-27", now_s, f"a trip was left for {DeviceState(s.state).name}")
-        if s.state in _LATCHED and s.trip != trip:
+        # A CLEAR and a STOP of another cause in one tick leave nothing of the old one.
+        was_cleared = not s.trips_seen >> trip & 1
+        if s.state in _LATCHED and s.trip != trip and not was_cleared:
             self._violate("SR-27", now_s, f"the first cause {trip} became {s.trip}")
 
     def _follow_phase(self, controller: Controller, phase: Phase, now_s: float) -> None:
