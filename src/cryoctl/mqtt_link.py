@@ -8,9 +8,10 @@ import socket
 from collections import deque
 from typing import Final
 
-from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, parse
+from cryoctl_protocol.codec import encode
+from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, build, parse
 from cryoctl_protocol.link_limits import MQTT_LIMITS
-from cryoctl_protocol.messages import ID_OF, HelloHost, Stop
+from cryoctl_protocol.messages import ID_OF, Hello, HelloHost, Stop
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received
 from cryoctl_protocol.mqtt.topics import (
@@ -29,6 +30,7 @@ HEARD_S: Final = 3.0
 ANSWERED_S: Final = 3.0
 """A greeting is said again every 200 ms; a probe answers each, even while another holds it."""
 CONNECT_S: Final = 3.0
+_ANOTHERS_NONCE: Final = 2**64 - 1
 FRAMES_MAX: Final = 64
 """Frames that may wait to be taken; the oldest gives way: the newest sample is what counts."""
 
@@ -167,8 +169,7 @@ class MqttLink:
         if len(message.payload) > BODY_SIZE_MAX or self._is_anothers(message.payload):
             return
         if message.topic == self._topics.of(Leaf.BIRTH):
-            if not self._heard:
-                self._hand_over(message.payload)  # Who only looks on gets no other HELLO.
+            self._hand_over(_as_told_to_another(message.payload))
             return
         if message.retained:
             return
@@ -232,3 +233,17 @@ class MqttLink:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _as_told_to_another(birth: bytes) -> bytes:
+    """Return the birth of a probe as a HELLO that answers somebody else.
+
+    Who only looks on gets no other HELLO. As it was posted it would say that the probe has just
+    started, however long ago that was, and a controller would trip.
+    """
+    parsed = parse(birth)
+    hello = hello_of(parsed) if isinstance(parsed, Parsed) else None
+    if hello is None:
+        return birth
+    told = encode(hello._replace(host_nonce=_ANOTHERS_NONCE))
+    return build(ID_OF[Hello], told, seq=0, session=0, key=None)

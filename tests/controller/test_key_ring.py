@@ -125,8 +125,6 @@ def test_keys_are_in_no_repr_and_a_ring_can_be_saved() -> None:
         ("/dev/ttyu0", LINE),
         ("COM3", LINE),
         ("/dev/pts/5/more", LINE),
-        ("rfc2217://there:4000", NETWORK),
-        ("socket://127.0.0.1:4000", NETWORK),
     ],
 )
 def test_a_port_says_from_where_somebody_could_speak_on_it(path: str, reach: Reach) -> None:

@@ -47,7 +47,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
     monkeypatch.setattr("cryoctl.known_ports.list_ports.comports", comports)
     monkeypatch.setattr("cryoctl.known_ports.data_folder", lambda: tmp_path / "data")
     monkeypatch.setattr("cryoctl.serial_port.serial.Serial", opened)
-    monkeypatch.setattr("cryoctl.command_ports.os.access", lambda path, _mode: path != BOARD.device)
+    monkeypatch.setattr("cryoctl.port_hints.os.access", lambda path, _mode: path != BOARD.device)
     return found
 
 

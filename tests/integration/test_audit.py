@@ -224,9 +224,8 @@ def test_a_key_that_others_may_read_stops_a_run_before_it_begins(
     code = invoke(["run", "--sign-key", str(path), "--out", str(tmp_path / "run")])
 
     assert (code, (tmp_path / "run").exists()) == (2, False)
-    assert (
-        "a key that others may read or change (mode 644); chmod 600 it" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err
+    assert "a key that others may read or change (mode 644); chmod 600" in said
 
 
 def test_a_folder_with_a_trail_is_no_place_for_another_run(tmp_path: Path) -> None:

@@ -31,7 +31,14 @@ AWAITS = {
     "src/cryoctl/virtual_time.py": "what it raises comes out at the shell's await",
     "src/cryoctl/port_link.py": "what it raises comes out at the shell's await",
     "src/cryoctl/aio.py": "in the caller's loop: the run has a thread of its own",
+    "src/cryoctl/mqtt_link.py": "what it raises comes out at the shell's await",
+    "protocol/cryoctl_protocol/mqtt/connection.py": "ends the link, whose reader is told",
+    "protocol/cryoctl_protocol/mqtt/device_side.py": "the probe's own lease is what ends outputs",
+    "simulator/cryoctl_simulator/served/mqtt_endpoint.py": "as the one before",
+    "src/cryoctl/gateway.py": "holds no key; its end is a link loss like any other",
+    "src/cryoctl/command_gateway.py": "as the one before",
     "src/cryoctl/command_monitor.py": "sends nothing",
+    "src/cryoctl/command_fleet.py": "sends nothing",
 }
 """Where the program awaits, and why an error there is answered."""
 
