@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -18,19 +20,23 @@ from cryoctl.clock import cpu_s
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_USAGE
 from cryoctl.lockstep import LockStep
+from cryoctl.mosquitto import BrokerError
 from cryoctl.operators import AutomaticOperator
 from cryoctl.recorder import Recorder
 from cryoctl.runner import FLUSH_UNPACED_S, no_collector
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop
+from cryoctl_hil.bench_broker import slow_subscribers
+from cryoctl_hil.bench_fleet import FleetFigures, watch_fleet
 from cryoctl_hil.bench_link import SPREAD_S, AckTimes, command_to_ack
 from cryoctl_hil.bench_load import TREATMENT_S, controller_load
 from cryoctl_hil.bench_physics import batch_speed, plant_speed, reference_speed
 from cryoctl_hil.bench_probe import LINKS, prompt_probe, ticking_probe
+from cryoctl_hil.bench_sample import SAMPLE
+from cryoctl_hil.bench_stop import StopTimes, request_to_wire, stop_times
 from cryoctl_protocol.auth import DEMO_KEY, TagKey
 from cryoctl_protocol.codec import decode, encode
-from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse, wrap
 from cryoctl_protocol.messages import ID_OF, Telemetry
 from cryoctl_protocol.peer import DeviceUrl, SyncPeer, open_device
@@ -39,43 +45,25 @@ from cryoctl_protocol.profile import load_profile
 PROFILE: Final = "n2o-20g"
 ROUNDS: Final = 3
 FRAMES: Final = 50_000
-PROMPT_COMMANDS: Final = 5_000
+PROMPT_COMMANDS: Final = 2_000
 TICKING_COMMANDS: Final = 1_000
+STOPS: Final = 150
+SLOW_SUBSCRIBERS: Final = 4
+FLEET_PROBES: Final = 50
+FLEET_MONITORS: Final = 5
+FLEET_S: Final = 15.0
+NAMES: Final = {
+    "pty": "pty",
+    "tcp": "tcp",
+    "mqtt": "MQTT",
+    "mqtts": "MQTT, TLS both ways",
+    "gateway": "gateway and MQTT",
+}
+ACK_TARGETS_MS: Final = {"pty": 2.0, "tcp": 2.0, "mqtt": 10.0, "mqtts": 10.0}
 MINUTES_MIN: Final = 0.1
 MINUTES_MAX: Final = TREATMENT_S / 60.0
 _MIB: Final = 1024.0 * 1024.0
 _RUN_S_MAX: Final = 3600.0
-
-SAMPLE: Final = Telemetry(
-    device_ms=123_456,
-    state=DeviceState.FREEZE,
-    trip=0,
-    open_circuit=0,
-    tip_mdegc=-60_123,
-    tip_2_mdegc=-41_877,
-    skin_mdegc=31_250,
-    supply_mbar=51_020,
-    exhaust_mbar=1_310,
-    exhaust_flow_ug_s=30_415,
-    cartridge_mdegc=19_530,
-    battery_mv=3_905,
-    button=0,
-    setpoint_mdegc=-60_000,
-    valve_permille=713,
-    shutoff_open=1,
-    tip_heater_permille=0,
-    skin_warmer_permille=412,
-    led=1,
-    beeper=0,
-    stimulus_ua=0,
-    stimulus_hz=0,
-    stimulus_pulse_us=0,
-    stimulus_response=0,
-    freeze_ms=30_010,
-    thaw_energy_mj=0,
-    lease_left_ms=260,
-    event_count=17,
-)
 
 
 def whole_stack(drive: Callable[[Controller, SyncPeer], float]) -> float:
@@ -189,20 +177,79 @@ def print_ack_times() -> None:
     That one is the best of a few rounds: whatever else runs on the machine is not the link's.
     """
     for link in LINKS:
-        prompt = min((prompt_times(link) for _ in range(ROUNDS)), key=lambda t: t.p99_ms)
-        with ticking_probe(link) as address:
-            ticking = command_to_ack(address, count=TICKING_COMMANDS, period_s=SPREAD_S)
-        print(f"command to ACK over {link}, programs and link: {_times(prompt)}   (target p99 2)")
+        what = f"command to ACK over {NAMES[link]}"
+        try:
+            prompt = min((prompt_times(link) for _ in range(ROUNDS)), key=lambda t: t.p99_ms)
+            with ticking_probe(link) as served:
+                ticking = command_to_ack(served.address, count=TICKING_COMMANDS, period_s=SPREAD_S)
+        except BrokerError as error:
+            print(f"{what}: not run: {error}")
+            continue
+        target = ACK_TARGETS_MS.get(link)
+        aim = "" if target is None else f"   (target p99 {target:g})"
+        print(f"{what}, programs and link: {_times(prompt)}{aim}")
         print(f"  with the wait for the probe's tick of 10 ms: {_times(ticking)}")
 
 
 def prompt_times(link: str) -> AckTimes:
     """Return the time from command to ACK that both programs and the link take."""
-    with prompt_probe(link) as address:
-        return command_to_ack(address, count=PROMPT_COMMANDS)
+    with prompt_probe(link) as served:
+        return command_to_ack(served.address, count=PROMPT_COMMANDS)
 
 
-def _times(times: AckTimes) -> str:
+def print_stop_times() -> None:
+    """Print the time from asking for STOP to its coming to the probe, under telemetry."""
+    for link, slow in (*((link, 0) for link in LINKS), ("mqtt", SLOW_SUBSCRIBERS)):
+        what = f"STOP to wire over {NAMES[link]}" + (f", {slow} slow subscribers" if slow else "")
+        try:
+            times = stop_to_wire(link, count=STOPS, slow=slow)
+        except BrokerError as error:
+            print(f"{what}: not run: {error}")
+            continue
+        lost = f", {times.lost} of {STOPS} lost" if times.lost else ""
+        print(f"{what}: {_times(times)}{lost}   (target p99 50)")
+
+
+def stop_to_wire(link: str, *, count: int, slow: int = 0) -> StopTimes:
+    """Return the time from asking for STOP to its coming to a probe.
+
+    Args:
+        link: To the probe.
+        count: Of STOPs.
+        slow: How many others are subscribed to the telemetry and read nothing, at a broker.
+    """
+    with ExitStack() as stack:
+        served = stack.enter_context(prompt_probe(link))
+        if slow:
+            assert served.broker is not None
+            stack.enter_context(slow_subscribers(served.broker.port, slow))
+        asked_s = request_to_wire(served.address, count=count)
+        return stop_times(asked_s, served.stops_s())
+
+
+def print_fleet() -> None:
+    """Print what it takes to watch many probes at one broker."""
+    what = f"fleet of {FLEET_PROBES} played probes"
+    if not sys.platform.startswith("linux"):
+        print(f"{what}: not run: only Linux tells in /proc what a process uses")
+        return
+    try:
+        figures = watch_fleet(probes=FLEET_PROBES, monitors=FLEET_MONITORS, duration_s=FLEET_S)
+    except BrokerError as error:
+        print(f"{what}: not run: {error}")
+        return
+    monitor = statistics.mean(figures.monitor_percents)
+    print(
+        f"{what}, {figures.publishes_per_s:,.0f} frames/s by one program that takes "
+        f"{figures.probes_percent:.0f} % of a core\n"
+        f"  cryoctl fleet: {figures.online} online, {figures.fleet_percent:.1f} % of a core; "
+        f"from a state to the table {_times(figures)}\n"
+        f"  cryoctl monitor on one of them: {monitor:.1f} % of a core, so that one has room for "
+        f"{figures.monitors_per_core}"
+    )
+
+
+def _times(times: AckTimes | StopTimes | FleetFigures) -> str:
     return f"p50 {times.p50_ms:.2f}, p99 {times.p99_ms:.2f} ms"
 
 
@@ -211,8 +258,8 @@ def print_load(minutes: float) -> None:
     if not sys.platform.startswith("linux"):
         print("controller over TCP: not measured, only Linux tells in /proc what a process uses")
         return
-    with ticking_probe("tcp") as address:
-        load = controller_load(address, duration_s=minutes * 60.0)
+    with ticking_probe("tcp") as served:
+        load = controller_load(served.address, duration_s=minutes * 60.0)
     print(
         f"controller over TCP, {minutes:g} min: {load.cpu_percent:.1f} % of a core   (target 10)\n"
         f"  memory {load.start_mib:.1f} MiB at the start, {load.settled_mib:.1f} after a tenth, "
@@ -242,6 +289,8 @@ def main() -> None:
     print_speeds()
     print_physics()
     print_ack_times()
+    print_stop_times()
+    print_fleet()
     print_load(minutes)
 
 

@@ -36,7 +36,7 @@ def fleet(mqtt: str, seconds: float | None, wants_json: bool) -> int:
     watched = Fleet()
     if wants_json:
         with asyncio.Runner(loop_factory=RealTimeLoop) as runner:
-            runner.run(_watch(address, watched, _show_nothing, _SETTLES_S, seconds or _SETTLES_S))
+            runner.run(watch(address, watched, _show_nothing, _SETTLES_S, seconds or _SETTLES_S))
             rows = watched.rows(runner.get_loop().time())
         click.echo(as_json([row._asdict() for row in rows]))
         return 0
@@ -45,17 +45,26 @@ def fleet(mqtt: str, seconds: float | None, wants_json: bool) -> int:
         _display(watched) as (show, period_s),
         asyncio.Runner(loop_factory=RealTimeLoop) as runner,
     ):
-        runner.run(_watch(address, watched, show, period_s, seconds))
+        runner.run(watch(address, watched, show, period_s, seconds))
     return 0
 
 
-async def _watch(
+async def watch(
     address: MqttAddress,
     watched: Fleet,
     show: Callable[[float], None],
     period_s: float,
     seconds: float | None,
 ) -> None:
+    """Fill ``watched`` from a broker and show it every ``period_s``; raises LinkError.
+
+    Args:
+        address: Broker and site.
+        watched: Empty.
+        show: Called with the time.
+        period_s: Between two calls of ``show``.
+        seconds: Ends after so long; None never does.
+    """
     loop = asyncio.get_running_loop()
     topics = Topics(address.site, "+")
 

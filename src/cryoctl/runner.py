@@ -374,9 +374,19 @@ class _Shell:
             self._show = None  # Nobody reads any more; that is no reason to end a treatment.
 
     def _supervise(
-        self, link: FrameLink, open_again: Callable[[], FrameLink] | None = None
+        self,
+        link: FrameLink,
+        open_again: Callable[[], FrameLink] | None = None,
+        call_in_loop: Callable[[Callable[[], None]], object] | None = None,
     ) -> Supervisor:
-        supervisor = Supervisor(self._controller, link, self._operator, self._on_tick, open_again)
+        supervisor = Supervisor(
+            self._controller,
+            link,
+            self._operator,
+            self._on_tick,
+            open_again=open_again,
+            call_in_loop=call_in_loop,
+        )
         self._switch.attach(supervisor)
         return supervisor
 
@@ -392,7 +402,8 @@ class _Shell:
 
         loop = RealTimeLoop()
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(self._supervise(link, open_again).run(until_s=RUN_S_MAX))
+            supervisor = self._supervise(link, open_again, loop.call_soon_threadsafe)
+            runner.run(supervisor.run(until_s=RUN_S_MAX))
             return loop.time(), ""
 
     def _drive_lockstep(self, peer: SyncPeer) -> tuple[float, str]:

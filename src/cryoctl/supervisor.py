@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from cryoctl.core import TICK_S, Controller, tick_time_s
@@ -65,6 +67,8 @@ class Supervisor:
         operator: Asks for begin, arm and start.
         on_tick: Called after every control tick with the time; for progress displays.
         open_again: Opens the link anew once it was lost; raises LinkError while it cannot.
+        call_in_loop: Has the loop call something, from any thread and any signal handler: a STOP
+            asked for goes out at once. None, as in virtual time: with the next tick.
     """
 
     def __init__(
@@ -73,13 +77,17 @@ class Supervisor:
         link: FrameLink,
         operator: Operator,
         on_tick: Callable[[float], None] | None = None,
+        *,
         open_again: Callable[[], FrameLink] | None = None,
+        call_in_loop: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.controller = controller
         self._link = link
         self._operator = operator
         self._on_tick = on_tick
         self._open_again = open_again
+        self._call_in_loop = call_in_loop
+        self._nap: asyncio.Future[bool] | None = None
         self._stop = StopWish()
         self._why_given_up = ""
         self._gone = False
@@ -90,12 +98,15 @@ class Supervisor:
         return self._stop.heard
 
     def request_stop(self, *, leave: bool = False) -> None:
-        """Have STOP requested at the next tick; safe to call from a signal handler.
+        """Have STOP requested, by the next tick at the latest; safe to call from a signal handler.
 
         Args:
             leave: End as soon as the probe is safe, though the needle may still be frozen in.
         """
         self._stop.ask(leave=leave)
+        if self._call_in_loop is not None:
+            with contextlib.suppress(RuntimeError):  # The loop has ended, and the run with it.
+                self._call_in_loop(partial(self._end_nap, is_due=False))
 
     def give_up(self, why: str) -> None:
         """Have the run end at the next tick, with a STOP, because it cannot go on as asked."""
@@ -168,7 +179,7 @@ class Supervisor:
             if self._stop.leaves(self.controller, loop.time()):
                 return
             count += 1
-            await sleep_until(tick_time_s(count))
+            await self._nap_until(tick_time_s(count))
             if self._ended():
                 return  # Ended by a frame meanwhile; a tick more would be one too many.
             now_s = loop.time()
@@ -181,6 +192,25 @@ class Supervisor:
             if self._on_tick is not None:
                 self._on_tick(now_s)
             await self._send(now_s)
+
+    async def _nap_until(self, tick_s: float) -> None:
+        """Wait for the next tick; a STOP that is asked for meanwhile does not wait."""
+        loop = asyncio.get_running_loop()
+        is_due = False
+        while not is_due:
+            self._nap = loop.create_future()
+            timer = loop.call_at(tick_s, partial(self._end_nap, is_due=True))
+            try:
+                is_due = await self._nap
+            finally:
+                timer.cancel()
+            if not is_due:
+                self._stop.tell(self.controller, loop.time())
+                await self._send(loop.time())
+
+    def _end_nap(self, *, is_due: bool) -> None:
+        if self._nap is not None and not self._nap.done():
+            self._nap.set_result(is_due)
 
     async def _send(self, now_s: float) -> None:
         if self._gone:

@@ -28,7 +28,11 @@ class Supervised:
     """A controller under the supervisor, with a scripted device on a link in virtual time."""
 
     def __init__(
-        self, treatment: Treatment, device: ScriptedDevice, link: PeerLink | None = None
+        self,
+        treatment: Treatment,
+        device: ScriptedDevice,
+        link: PeerLink | None = None,
+        call_in_loop: Callable[[Callable[[], None]], object] | None = None,
     ) -> None:
         self.device = device
         self.sink = KeepingSink()
@@ -36,7 +40,11 @@ class Supervised:
         self.link = PeerLink(device) if link is None else link
         self.ticks_s: list[float] = []
         self.supervisor = Supervisor(
-            self.controller, self.link, AutomaticOperator(), self.ticks_s.append
+            self.controller,
+            self.link,
+            AutomaticOperator(),
+            self.ticks_s.append,
+            call_in_loop=call_in_loop,
         )
         self.ended_s = 0.0
 
@@ -159,6 +167,44 @@ def test_a_stop_from_a_signal_is_on_the_wire_within_50_ms(stop_at_s: float) -> N
         assert supervised.sink.sent_stops()[0][0] - stop_at_s <= 0.0501
         assert supervised.device.stops != []
         assert supervised.ended_s - stop_at_s < 2.4  # No longer than the valve's proof takes.
+
+
+def call_soon(callback: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(callback)
+
+
+@pytest.mark.requirement("SR-29")
+@pytest.mark.parametrize("stop_at_s", [5.013, 8.0499, 8.0501, 17.2])
+def test_a_stop_does_not_wait_for_a_tick_where_the_loop_can_be_woken(stop_at_s: float) -> None:
+    supervised = Supervised(a_treatment(count=1), a_device(), call_in_loop=call_soon)
+
+    supervised.run(stop_at_s=stop_at_s)
+
+    sent_s, stop = supervised.sink.sent_stops()[0]
+    assert (sent_s, stop.trip) == (stop_at_s, Trip.OPERATOR_STOP)
+    assert supervised.controller.trips[0].at_s == stop_at_s
+
+
+@pytest.mark.requirement("SR-35")
+def test_a_stop_between_two_ticks_moves_none_of_them() -> None:
+    supervised = Supervised(a_treatment(count=1), a_device(), call_in_loop=call_soon)
+
+    supervised.run(stop_at_s=8.013)
+
+    assert supervised.ticks_s == pytest.approx(
+        [0.05 * n + 0.0005 for n in range(1, len(supervised.ticks_s) + 1)]
+    )
+    assert supervised.ticks_s[-1] > 8.1
+
+
+def test_a_stop_that_comes_when_the_loop_has_ended_is_no_error() -> None:
+    loop = VirtualTimeLoop()
+    loop.close()
+    supervised = Supervised(a_treatment(count=1), a_device(), call_in_loop=loop.call_soon)
+
+    supervised.supervisor.request_stop()
+
+    assert not supervised.supervisor.stopping
 
 
 class BreakingLink(PeerLink):

@@ -172,23 +172,42 @@ class _FailingOperator(AutomaticOperator):
             raise InjectedError("operator")
 
 
+class _StoppingOperator(AutomaticOperator):
+    """Asks for STOP in the hold, between two ticks.
+
+    Attributes:
+        request_stop: Of the shell.
+    """
+
+    request_stop: Callable[[], None] | None = None
+
+    def act(self, controller: Controller, now_s: float) -> None:
+        super().act(controller, now_s)
+        if controller.phase is Phase.HOLD and self.request_stop is not None:
+            asyncio.get_running_loop().call_later(0.02, self.request_stop)
+            self.request_stop = None
+
+
 class Scenario(NamedTuple):
     """How the shell is run to come to its awaits.
 
     Attributes:
         tears: The link goes in the hold and comes back 1 s later.
         fails: The operator raises in the hold: the error handling is come to.
+        stops: STOP is asked for in the hold, and does not wait for a tick.
     """
 
     name: str
     tears: bool = False
     fails: bool = False
+    stops: bool = False
 
 
 SCENARIOS: Final = (
     Scenario("a treatment"),
     Scenario("a link that goes and comes back", tears=True),
     Scenario("an operator that raises", fails=True),
+    Scenario("a STOP between two ticks", stops=True),
 )
 
 
@@ -241,12 +260,20 @@ def _drive(
         again._steps = round(loop.time() * STEPS_PER_S)  # noqa: SLF001
         return again
 
+    stopping = _StoppingOperator()
     operator: Operator = _FailingOperator() if scenario.fails else AutomaticOperator()
-    run_shell = shell["Supervisor"](controller, link, operator, None, open_again).run
     loop = _Loop()
+    supervised = shell["Supervisor"](
+        controller,
+        link,
+        stopping if scenario.stops else operator,
+        open_again=open_again,
+        call_in_loop=loop.call_soon,
+    )
+    stopping.request_stop = supervised.request_stop
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         with suppress(InjectedError, ExceptionGroup):
-            runner.run(run_shell(until_s=UNTIL_S))
+            runner.run(supervised.run(until_s=UNTIL_S))
         return gate, loop.time(), device
 
 
