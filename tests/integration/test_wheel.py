@@ -143,7 +143,16 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-OF_EXTRAS = {"coverage", "cryptography", "hypothesis", "pandas", "pyarrow", "pytest", "scipy"}
+OF_EXTRAS = {
+    "coverage",
+    "cryptography",
+    "hypothesis",
+    "packaging",
+    "pandas",
+    "pyarrow",
+    "pytest",
+    "scipy",
+}
 """Imported where they are used, after a look whether they are there; what pytest loads, by it.
 Assurance programs that need a clone with its tests may import what comes with one."""
 
