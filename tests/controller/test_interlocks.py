@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cryoctl.interlocks import Interlocks, Memory
+from cryoctl.interlocks import Interlocks, Memory, TripNotice, frozen_guard, skin_hot
 from cryoctl.sample import Sample
 from cryoctl_protocol.codes import DeviceState, Sensor, Trip
 from cryoctl_protocol.profile import load_profile
@@ -459,3 +459,40 @@ def test_sensors_that_a_probe_lacks_need_not_move() -> None:
     )
 
     assert watch.see_dithered(blind, for_s=10.0) is None
+
+
+@pytest.mark.requirement("SR-42")
+@pytest.mark.parametrize(
+    ("now_s", "notice"),
+    [(1.099, None), (1.101, TripNotice(Trip.SKIN_HOT, 43.5, 43.0, "°C"))],
+)
+def test_hot_skin_trips_100_ms_after_it_was_seen_first(
+    now_s: float, notice: TripNotice | None
+) -> None:
+    memory, limits = Memory(), load_profile("n2o-20g").limits
+    hot = a_sample(skin_temp_c=43.5)
+    assert skin_hot(hot, memory, limits, 1.0) is None
+
+    assert skin_hot(hot, memory, limits, now_s) == notice
+
+
+@pytest.mark.requirement("SR-42")
+def test_warming_unseen_is_told_without_a_figure() -> None:
+    memory, limits = Memory(), load_profile("n2o-20g").limits
+    unseen = a_sample(skin_temp_c=None, skin_warmer=1.0)
+    assert skin_hot(unseen, memory, limits, 1.0) is None
+
+    notice = skin_hot(unseen, memory, limits, 1.2)
+
+    detail = "skin warmed while its sensor is open"
+    assert notice == TripNotice(Trip.SKIN_HOT, 0.0, 0.0, "", detail)
+
+
+@pytest.mark.requirement("SR-43")
+@pytest.mark.parametrize(("now_s", "trips"), [(3.0, False), (3.001, True)])
+def test_a_reading_may_stand_still_for_two_seconds_and_no_longer(now_s: float, trips: bool) -> None:
+    memory, limits = Memory(), load_profile("n2o-20g").limits
+    still = a_freezing_sample()
+    assert frozen_guard(still, memory, limits, 1.0) is None
+
+    assert (frozen_guard(still, memory, limits, now_s) is not None) is trips

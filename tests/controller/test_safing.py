@@ -39,6 +39,7 @@ def test_valve_and_supply_must_be_shut(changes: dict[str, Any], safe: bool) -> N
         (Trip.TIP_FLOOR, -86_000, -85_000, (-86.0, -85.0, "°C")),
         (Trip.TIP_SENSOR, -99_500, -92_000, (-99.5, -92.0, "°C")),
         (Trip.HEATER, 43_500, 43_000, (43.5, 43.0, "°C")),
+        (Trip.SKIN_HOT, 43_100, 43_000, (43.1, 43.0, "°C")),
         (Trip.OVERPRESSURE, 68_500, 68_000, (68.5, 68.0, "bar")),
         (Trip.EXHAUST_BLOCKED, 2_600, 2_500, (2.6, 2.5, "bar")),
         (Trip.VALVE_STUCK, 5_000, 3_500, (5.0, 3.5, "mg/s")),

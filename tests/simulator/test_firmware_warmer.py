@@ -7,8 +7,9 @@ import pytest
 from cryoctl_protocol.codes import DeviceState, Op, Result, Sensor, ThawMode, Trip
 from cryoctl_protocol.framing import wrap
 from cryoctl_simulator.firmware_config import FirmwareConfig
+from cryoctl_simulator.firmware_drive import all_off
 from cryoctl_simulator.firmware_safety import find_trip, prewarm_is_over, stimulus_is_over
-from cryoctl_simulator.firmware_state import FirmwareState
+from cryoctl_simulator.firmware_state import FirmwareState, Outputs
 from tests.simulator.bench import STIMULUS, Bench, bench_in, connected
 from tests.simulator.driver import Driver
 
@@ -70,6 +71,38 @@ def test_skin_that_nobody_measures_is_not_hot_by_its_number() -> None:
     bench.tick(50)
 
     assert bench.trip is Trip.NONE
+
+
+@pytest.mark.requirement("SR-42")
+def test_hot_skin_is_counted_from_nothing_when_its_sensor_is_back() -> None:
+    bench = connected()
+    bench.readings.skin_mdegc = 50_000
+    bench.readings.open_circuit = int(Sensor.SKIN)
+    bench.tick(5)
+    bench.readings.open_circuit = 0
+
+    bench.tick(9)
+    before = bench.trip
+    bench.tick()
+
+    assert (before, bench.trip) == (Trip.NONE, Trip.SKIN_HOT)
+
+
+@pytest.mark.requirement("SR-39")
+def test_all_off_takes_the_power_from_everything_that_does_something() -> None:
+    out = Outputs(
+        valve_permille=1,
+        shutoff_open=True,
+        tip_heater_permille=1,
+        heater_supply_on=True,
+        skin_warmer_permille=1,
+        warmer_supply_on=True,
+        stimulus_ua=1,
+    )
+
+    all_off(out)
+
+    assert out == Outputs()
 
 
 @pytest.mark.requirement("SR-27")
