@@ -7,15 +7,21 @@ rest. When it dies, the probe's lease ends as with any cable that is pulled.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from cryoctl_protocol.codec import SCHEMA_HASH, encode
+from cryoctl_protocol.framing import build
+from cryoctl_protocol.messages import ID_OF, PROTOCOL_MAJOR, PROTOCOL_MINOR, HelloHost
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
 from cryoctl_protocol.peer import FrameLink, LinkError
 
 REOPEN_S: Final = 0.5
+GREET_S: Final = 1.0
+"""Between two greetings to a probe that has not said who it is."""
 WAITING_MAX: Final = 8
 """Bodies that may wait for the cable; the oldest gives way. The port itself puts STOP first."""
 
@@ -46,6 +52,7 @@ class Gateway:
         self._link: FrameLink | None = None
         self._waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
         self._something = asyncio.Event()
+        self._greeted_s = float("-inf")
         self._side = DeviceSide(address, on_body=self._take, tell=lambda it: tell(f"broker {it}"))
 
     async def run(self, link: FrameLink) -> None:
@@ -75,6 +82,7 @@ class Gateway:
                     self.up += 1
                     told = ""
                     self._side.publish(frame.data)
+                    await self._ask_who(link, frame.received_s)
             except LinkError as error:
                 if str(error) != told:
                     told = str(error)
@@ -82,6 +90,15 @@ class Gateway:
             self._link = None
             self._side.absent()
             link = await self._open_again()
+
+    async def _ask_who(self, link: FrameLink, now_s: float) -> None:
+        """Greet a probe that a session has; it says HELLO by itself only while there is none."""
+        if self._side.is_there or now_s - self._greeted_s < GREET_S:
+            return
+        self._greeted_s = now_s
+        nonce = secrets.randbits(64) | 1
+        hello = HelloHost(PROTOCOL_MAJOR, PROTOCOL_MINOR, SCHEMA_HASH, nonce)
+        await link.send(build(ID_OF[HelloHost], encode(hello), seq=0, session=0, key=None))
 
     async def _open_again(self) -> FrameLink:
         while True:

@@ -74,6 +74,11 @@ class DeviceSide:
         self._dropped = 0
 
     @property
+    def is_there(self) -> bool:
+        """True from the probe's HELLO on, until it is absent."""
+        return self._is_there
+
+    @property
     def connected(self) -> bool:
         """True while the broker is there."""
         return self._connection is not None and self._connection.connected
@@ -149,7 +154,7 @@ class DeviceSide:
     def _take_hello(self, hello: Hello, body: bytes) -> None:
         is_new = not self._is_there or self._boot_id != hello.boot_id
         self._is_there, self._boot_id = True, hello.boot_id
-        if hello.host_nonce == 0:
+        if is_new or hello.host_nonce == 0:
             self._birth = body
         if self.topics is None:
             self.topics = Topics(self._address.site, topic_name(hello))
