@@ -493,7 +493,7 @@ def test_who_takes_nothing_keeps_the_newest_samples_and_little_memory(broker: Br
         assert link._connection is not None
         assert len(link._connection._client.messages) == 0
         assert len(link._frames) == 64
-        assert link.dropped_frames > 1500
+        assert link.dropped_frames > 500  # And the broker takes its share.
         first = await link.receive()
         assert first.data != numbered(0)
         await link.close()
