@@ -123,12 +123,14 @@ async def test_an_answer_goes_to_who_asked_and_never_where_a_stranger_wants_it(
 async def test_another_probe_on_the_topics_ends_the_link(broker: Broker) -> None:
     ends = Ends(broker)
 
+    async def listen() -> None:
+        while True:
+            await ends.link.receive()
+
     async def story() -> None:
         ends.stranger.post(f"{HERE}/tele", plain(identity(device_id=b"OTHER".ljust(16, b"\0"))))
         with pytest.raises(LinkError, match="there answers another probe, OTHER"):
-            async with asyncio.timeout(5.0):
-                while True:
-                    await ends.link.receive()
+            await asyncio.wait_for(listen(), 5.0)
 
     await ends.run(story)
 
