@@ -124,8 +124,12 @@ def run(folder: Path | None, port: int | None) -> int:
 
 
 def _run(configuration: Path, port: int, place: str) -> int:
-    # SIGTERM as Ctrl-C: a broker that nobody asked for any more must not stay.
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A broker that nobody asks for any more must not stay: SIGTERM is as Ctrl-C, and that counts
+    # even where a script has started us in the background, with it ignored.
+    before = {
+        number: signal.signal(number, signal.default_int_handler)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         process = start(configuration, port)
         try:
@@ -136,7 +140,8 @@ def _run(configuration: Path, port: int, place: str) -> int:
         finally:
             _end(process)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     click.echo(f"cryoctl: mosquitto ended by itself, exit code {code}", err=True)
     return EXIT_LINK
 
