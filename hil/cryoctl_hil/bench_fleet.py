@@ -18,8 +18,8 @@ from cryoctl_hil.bench_broker import broker
 from cryoctl_hil.bench_load import Usage, usage
 from cryoctl_hil.bench_probe import program, simulated_probe
 from cryoctl_hil.bench_sample import SAMPLE
-from cryoctl_protocol.codec import decode, encode
-from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse
+from cryoctl_protocol.codec import encode
+from cryoctl_protocol.framing import DELIMITER, Deframer, build, message_in
 from cryoctl_protocol.messages import ID_OF, Hello, Telemetry, Vitals
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
@@ -72,9 +72,8 @@ class _TimedFleet(Fleet):
 
     def take(self, topic: str, payload: bytes, now_s: float) -> None:
         super().take(topic, payload, now_s)
-        parsed = parse(payload)
-        if topic.endswith(f"/{Leaf.STATE}") and isinstance(parsed, Parsed) and now_s > SETTLES_S:
-            state = decode(parsed.message_id, parsed.payload)
+        if topic.endswith(f"/{Leaf.STATE}") and now_s > SETTLES_S:
+            state = message_in(payload)
             assert isinstance(state, Vitals)
             self.ages_s.append((_clock_us() - state.device_ms) % _WRAP / _US_PER_S)
 
@@ -180,10 +179,8 @@ def simulated_hello() -> Hello:
     deframer = Deframer()
     deframer.feed(DELIMITER)
     for body in deframer.feed(simulated_probe().advance_to(0.01, b"")):
-        parsed = parse(body)
-        if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Hello]:
-            hello = decode(parsed.message_id, parsed.payload)
-            assert isinstance(hello, Hello)
+        hello = message_in(body)
+        if isinstance(hello, Hello):
             return hello
     raise AssertionError("a simulated probe said no HELLO when it was switched on")
 

@@ -15,8 +15,8 @@ from typing import IO, Final, NamedTuple, NoReturn
 
 from cryoctl.port_link import RealTimeLoop
 from cryoctl_hil.bench_broker import CONTROLLER_USER, DEVICE_USER, Broker, broker
-from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, parse, wrap
-from cryoctl_protocol.messages import ID_OF, Stop
+from cryoctl_protocol.framing import DELIMITER, Deframer, message_in, wrap
+from cryoctl_protocol.messages import Stop
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
 from cryoctl_protocol.peer import DeviceUrl, open_device
@@ -154,8 +154,7 @@ class PromptProbe:
 
 def tell_stop(body: bytes, at_s: float) -> None:
     """Say when a STOP came, if ``body`` is one."""
-    parsed = parse(body)
-    if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Stop]:
+    if isinstance(message_in(body), Stop):
         print(f"{_STOP}{at_s:.6f}")
 
 

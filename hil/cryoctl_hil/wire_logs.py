@@ -6,9 +6,8 @@ from pathlib import Path
 
 from cryoctl.recorder import FRAME_HEAD_SIZE, LINK_TX
 from cryoctl.recording import load_messages
-from cryoctl_protocol.codec import decode
-from cryoctl_protocol.framing import Deframer, Parsed, parse
-from cryoctl_protocol.messages import ID_OF, Command, Telemetry
+from cryoctl_protocol.framing import Deframer, message_in
+from cryoctl_protocol.messages import Command, Telemetry
 
 
 def telemetry_in(log: Path) -> list[tuple[float, Telemetry]]:
@@ -20,10 +19,8 @@ def telemetry_in(log: Path) -> list[tuple[float, Telemetry]]:
             break  # Just being written.
         _, machine_s, data = line.split()
         for body in deframer.feed(bytes.fromhex(data)):
-            parsed = parse(body)
-            if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Telemetry]:
-                message = decode(parsed.message_id, parsed.payload)
-                assert isinstance(message, Telemetry)
+            message = message_in(body)
+            if isinstance(message, Telemetry):
                 found.append((float(machine_s), message))
     return found
 
@@ -31,8 +28,8 @@ def telemetry_in(log: Path) -> list[tuple[float, Telemetry]]:
 def commands_sent_after(recording: Path, at_s: float) -> int:
     """Return how many commands left the controller after ``at_s`` of its time; STOP is none."""
     sent = [
-        parse(message.payload[FRAME_HEAD_SIZE:])
+        message_in(message.payload[FRAME_HEAD_SIZE:])
         for message in load_messages(recording).messages
         if message.topic == LINK_TX and message.time_ns > at_s * 1e9
     ]
-    return sum(isinstance(body, Parsed) and body.message_id == ID_OF[Command] for body in sent)
+    return sum(isinstance(message, Command) for message in sent)

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from cobs import cobs
 
 from cryoctl_protocol.auth import TAG_SIZE, TagKey
-from cryoctl_protocol.codec import PAYLOAD_SIZE
-from cryoctl_protocol.messages import VENDOR_ID_FIRST, VENDOR_ID_LAST
+from cryoctl_protocol.codec import PAYLOAD_SIZE, CodecError, decode
+from cryoctl_protocol.messages import VENDOR_ID_FIRST, VENDOR_ID_LAST, Message
 
 HEADER: Final = struct.Struct("<BBHI")
 """Version and flags, message id, sequence number, session."""
@@ -111,6 +111,23 @@ def _check_vendor(message_id: int, body: bytes, signed: bytes) -> Reject | None:
     if len(signed) < HEADER_SIZE:
         return Reject.SHORT
     return Reject.OVERSIZE if len(body) > BODY_SIZE_MAX else None
+
+
+def message_of(parsed: Parsed) -> Message | None:
+    """Return the message of a body, whoever sent it: for who looks on; None if it makes no sense.
+
+    What acts on a message takes it from a session, which proves first who sent it.
+    """
+    try:
+        return decode(parsed.message_id, parsed.payload)
+    except CodecError:
+        return None
+
+
+def message_in(body: bytes) -> Message | None:
+    """Return what ``message_of`` says of a body that is not taken apart yet."""
+    parsed = parse(body)
+    return message_of(parsed) if isinstance(parsed, Parsed) else None
 
 
 def wrap(body: bytes) -> bytes:

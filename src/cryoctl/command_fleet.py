@@ -14,7 +14,7 @@ import click
 from cryoctl.command_options import as_json
 from cryoctl.fleet import HEADS, WATCHED, Fleet
 from cryoctl.port_link import RealTimeLoop
-from cryoctl.progress import live_on
+from cryoctl.progress import live_on, show_while
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received
 from cryoctl_protocol.mqtt.topics import Topics
@@ -78,16 +78,7 @@ async def watch(
         on_message=on_message,
         on_connected=lambda: None,
     )
-    listener = loop.create_task(connection.run())
-    try:
-        until_s = float("inf") if seconds is None else seconds
-        while loop.time() < until_s:
-            await asyncio.wait([listener], timeout=min(period_s, until_s - loop.time()))
-            if listener.done():
-                listener.result()
-            show(loop.time())
-    finally:
-        listener.cancel()
+    await show_while(connection.run(), show, period_s, seconds)
 
 
 def _show_nothing(_now_s: float) -> None:

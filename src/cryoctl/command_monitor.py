@@ -13,7 +13,7 @@ import click
 from cryoctl.alarms import LOOKS
 from cryoctl.monitor import Monitor
 from cryoctl.port_link import RealTimeLoop
-from cryoctl.progress import live_on, two_columns
+from cryoctl.progress import live_on, show_while, two_columns
 from cryoctl_protocol.peer import AddressError, DeviceUrl, FrameLink, open_device
 
 _DRAW_S: Final = 0.1
@@ -51,23 +51,12 @@ async def _watch(
     period_s: float,
     seconds: float | None,
 ) -> None:
-    loop = asyncio.get_running_loop()
-
     async def listen() -> None:
         while True:
             frame = await link.receive()
             watched.take(frame.data, frame.received_s)
 
-    listener = loop.create_task(listen())
-    try:
-        until_s = float("inf") if seconds is None else seconds
-        while loop.time() < until_s:
-            await asyncio.wait([listener], timeout=period_s)
-            if listener.done():
-                listener.result()
-            show(loop.time())
-    finally:
-        listener.cancel()
+    await show_while(listen(), show, period_s, seconds)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from cryoctl_protocol.codec import CodecError, decode
 from cryoctl_protocol.codes import DeviceState, Trip
-from cryoctl_protocol.framing import Parsed, parse
+from cryoctl_protocol.framing import message_in
 from cryoctl_protocol.messages import Event, Hello, Vitals, unpadded
 from cryoctl_protocol.mqtt.topics import ROOT, Conn, Leaf
 
@@ -85,12 +84,8 @@ class Fleet:
             if conn is not None:
                 self._of(name).conn = conn
             return conn is not None
-        parsed = parse(payload)
-        if not isinstance(parsed, Parsed):
-            return False
-        try:
-            message = decode(parsed.message_id, parsed.payload)
-        except CodecError:
+        message = message_in(payload)
+        if message is None:
             return False
         seen = self._of(name)
         if isinstance(message, Hello):

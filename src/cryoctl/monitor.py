@@ -7,11 +7,10 @@ from typing import Final
 
 from cryoctl.alarms import ALARMS, Alarm
 from cryoctl.sample import Sample, to_sample
-from cryoctl_protocol.codec import CodecError, decode
 from cryoctl_protocol.codes import DeviceState, EventCode, StimulusResponse, Trip
-from cryoctl_protocol.framing import Parsed, parse
+from cryoctl_protocol.framing import message_in
 from cryoctl_protocol.host_session import HostSession
-from cryoctl_protocol.messages import ID_OF, Event, Hello, Telemetry, Vitals, unpadded
+from cryoctl_protocol.messages import Event, Hello, Telemetry, Vitals, unpadded
 
 EVENTS_KEPT: Final = 8
 _OFF: Final = "off"
@@ -47,9 +46,9 @@ class Monitor:
     def take(self, body: bytes, now_s: float) -> None:
         """Take one frame."""
         message = self._session.on_body(body, now_s)
-        hello = _hello_of(body)
-        if hello is not None:
-            self.hello, self.heard_s = hello, now_s  # Whoever it answers: it says who the probe is.
+        told = message_in(body)
+        if isinstance(told, Hello):
+            self.hello, self.heard_s = told, now_s  # Whoever it answers: it says who the probe is.
         if message is None:
             return
         self.heard_s = now_s
@@ -104,18 +103,6 @@ class Monitor:
             figures.append(f"stimulus {found['stimulus']}")
         told = [found["link"].split(",")[0], *alarms, *figures]
         return "  ".join(told) if figures else str(found)
-
-
-def _hello_of(body: bytes) -> Hello | None:
-    parsed = parse(body)
-    if not isinstance(parsed, Parsed) or parsed.message_id != ID_OF[Hello]:
-        return None
-    try:
-        hello = decode(parsed.message_id, parsed.payload)
-    except CodecError:
-        return None
-    assert isinstance(hello, Hello)
-    return hello
 
 
 def _identity(hello: Hello) -> str:

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 from cryoctl_protocol.codec import encode
-from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, build, parse
+from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, build, message_in, parse
 from cryoctl_protocol.link_limits import MQTT_LIMITS
 from cryoctl_protocol.messages import ID_OF, Hello, HelloHost, Stop
 from cryoctl_protocol.mqtt.address import MqttAddress
@@ -18,7 +18,6 @@ from cryoctl_protocol.mqtt.topics import (
     COMMAND_EXPIRY_S,
     Conn,
     Leaf,
-    hello_of,
     leaf_of,
     question_of,
     topic_name,
@@ -179,9 +178,8 @@ class MqttLink:
 
     def _is_anothers(self, body: bytes) -> bool:
         """Give the link up if this is the HELLO of another probe than the address names."""
-        parsed = parse(body)
-        hello = hello_of(parsed) if isinstance(parsed, Parsed) else None
-        if hello is None or topic_name(hello) == self._address.device:
+        hello = message_in(body)
+        if not isinstance(hello, Hello) or topic_name(hello) == self._address.device:
             return False
         self._lose(f"{self._where}: there answers another probe, {topic_name(hello)}")
         return True
@@ -241,9 +239,8 @@ def _as_told_to_another(birth: bytes) -> bytes:
     Who only looks on gets no other HELLO. As it was posted it would say that the probe has just
     started, however long ago that was, and a controller would trip.
     """
-    parsed = parse(birth)
-    hello = hello_of(parsed) if isinstance(parsed, Parsed) else None
-    if hello is None:
+    hello = message_in(birth)
+    if not isinstance(hello, Hello):
         return birth
     told = encode(hello._replace(host_nonce=_ANOTHERS_NONCE))
     return build(ID_OF[Hello], told, seq=0, session=0, key=None)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from cryoctl.alarm_board import AlarmLine, AlarmView
 from cryoctl.alarm_text import Bell, ShownLine, alarm_text, is_lit, shown_lines
@@ -49,6 +50,33 @@ def live_on(stream: IO[str]) -> Iterator[Live]:
     finally:
         with suppress(OSError):  # The terminal may have gone; the result must not go with it.
             live.stop()
+
+
+async def show_while(
+    listening: Coroutine[Any, Any, None],
+    show: Callable[[float], None],
+    period_s: float,
+    seconds: float | None,
+) -> None:
+    """Listen, and call ``show`` with the time every ``period_s``.
+
+    Args:
+        listening: Goes on by itself; what it raises ends all.
+        show: Called once more at the end.
+        period_s: Between two calls.
+        seconds: Ends after so long of the loop's time; None never does.
+    """
+    loop = asyncio.get_running_loop()
+    listener = loop.create_task(listening)
+    try:
+        until_s = float("inf") if seconds is None else seconds
+        while loop.time() < until_s:
+            await asyncio.wait([listener], timeout=min(period_s, until_s - loop.time()))
+            if listener.done():
+                listener.result()
+            show(loop.time())
+    finally:
+        listener.cancel()
 
 
 def two_columns() -> Table:

@@ -113,6 +113,14 @@ def frozen_probe(broker: Broker, world: World) -> ProbeAtBroker:
     return Treatment(broker, world[0], world[1]).probe
 
 
+async def connected_link(broker: Broker) -> MqttLink:
+    """Return a link that stands, though nothing was sent and nobody answered."""
+    link = MqttLink(broker.address())
+    link._start()
+    await until(lambda: link._connection and link._connection.connected, within_s=10.0)
+    return link
+
+
 async def error_of(link: MqttLink, *, greets: bool = False) -> tuple[str, float]:
     """Return what a link says when it gives up, and after how many seconds."""
     loop = asyncio.get_running_loop()
@@ -192,9 +200,7 @@ def test_a_command_to_an_absent_probe_is_gone_and_the_user_hears_that_it_is_offl
     async def work() -> None:
         async with served(probe):
             await probe.side.leave()
-        link = MqttLink(broker.address())
-        link._start()
-        await until(lambda: link._connection and link._connection.connected, within_s=10.0)
+        link = await connected_link(broker)
         await link.send(world[2])
         async with served(probe):
             await asyncio.sleep(0.3)
@@ -217,9 +223,7 @@ def test_a_client_that_lost_its_broker_sends_nothing_of_what_it_had_when_it_is_b
 
     async def work() -> None:
         async with served(probe):
-            link = MqttLink(broker.address())
-            link._start()
-            await until(lambda: link._connection and link._connection.connected, within_s=10.0)
+            link = await connected_link(broker)
             broker.freeze()
             for _ in range(20):
                 await link.send(world[2])
@@ -227,9 +231,7 @@ def test_a_client_that_lost_its_broker_sends_nothing_of_what_it_had_when_it_is_b
             said.append(await error_of(link))
             broker.restart()
             await until(lambda: probe.side.openings == 2, within_s=10.0)
-            again = MqttLink(broker.address())
-            again._start()
-            await until(lambda: again._connection and again._connection.connected, within_s=10.0)
+            again = await connected_link(broker)
             await asyncio.sleep(0.3)
             await again.close()
 
@@ -478,12 +480,10 @@ def test_who_takes_nothing_keeps_the_newest_samples_and_little_memory(broker: Br
     endpoint.put(
         DELIMITER + wrap(build(ID_OF[type(hello)], encode(hello), seq=0, session=0, key=None))
     )
-    link = MqttLink(broker.address())
 
     async def work() -> None:
         await until(lambda: endpoint.openings == 1, within_s=10.0)
-        link._start()
-        await until(lambda: link._connection and link._connection.connected, within_s=10.0)
+        link = await connected_link(broker)
         for number in range(count):
             endpoint.put(wrap(numbered(number)))
             if number % 4 == 0:
@@ -518,9 +518,7 @@ def test_a_connect_that_is_given_up_leaves_nothing_and_the_next_one_works(
         assert asyncio.get_running_loop().time() - began_s < 1.0
         broker.thaw()
         async with served(probe):
-            again = MqttLink(broker.address())
-            again._start()
-            await until(lambda: again._connection and again._connection.connected, within_s=5.0)
+            again = await connected_link(broker)
             await asyncio.sleep(0.3)
             await again.close()
 

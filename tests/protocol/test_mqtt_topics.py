@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cryoctl_protocol.codec import encode
 from cryoctl_protocol.codes import Answer, Op
-from cryoctl_protocol.framing import Parsed, build, parse
+from cryoctl_protocol.framing import Parsed, build, message_of, parse
 from cryoctl_protocol.messages import (
     ID_OF,
     Ack,
@@ -29,7 +29,6 @@ from cryoctl_protocol.mqtt.topics import (
     Conn,
     Topics,
     answer_of,
-    hello_of,
     leaf_of,
     question_of,
     topic_name,
@@ -127,7 +126,7 @@ def test_an_answer_names_what_it_answers() -> None:
 def test_no_payload_raises(payload: bytes) -> None:
     found = parse(payload)
     if isinstance(found, Parsed):
-        hello_of(found)
+        message_of(found)
         question_of(found)
         answer_of(found)
         leaf_of(found.message_id)
@@ -143,7 +142,7 @@ def test_no_payload_of_the_right_size_raises(message_id: int, data: st.DataObjec
     found = parse(build(message_id, payload, seq=0, session=0, key=None))
     assert isinstance(found, Parsed)
 
-    hello_of(found)
+    message_of(found)
     question_of(found)
     answer_of(found)
 

@@ -10,21 +10,27 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from cryoctl.audit_folder import check
 from cryoctl.clock import monotonic_s
 from cryoctl.recording import RecordingError, load_recording, recover_recording
+from cryoctl_hil.assurance.freeze_trials import (
+    ENDS_S,
+    PROBE_PERIOD_MS,
+    SAFE_MS,
+    frozen,
+    is_whole,
+    recording_in,
+    try_often,
+    wait,
+)
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
 from cryoctl_hil.bench_probe import program
-from cryoctl_hil.draws import Draws
 from cryoctl_hil.wire_logs import telemetry_in
 from cryoctl_protocol.codes import DeviceState
 
@@ -33,36 +39,14 @@ assert sys.platform != "win32"  # It has neither pseudo-terminals nor these sign
 KILLS: Final = 100
 AT_ONCE: Final = 4
 """They wait more than they work."""
-TRIES: Final = 20
-"""A machine that stands still for a moment ends a freeze by itself: TICK_LATE."""
 SEED: Final = 20_261_121
 MOMENT_S: Final = (0.2, 15.0)
 """From the beginning of the first freeze."""
-SAFE_MS: Final = 500.0  # SR-01
 LOST_MS: Final = 100.0  # SR-34
-PROBE_PERIOD_MS: Final = 20
 EXIT_TRIP: Final = 3
 NOT_CLOSED: Final = "NOT CLOSED"
 _AFTERWARDS_MS: Final = 1000
 _LOOK_S: Final = 0.2
-_HANGS_S: Final = 60.0
-"""A probe that was not heard for 5 s is given up; papers take a moment more."""
-_TREATMENT: Final = """\
-schema = 1
-name = "Killed"
-profile = "n2o-20g"
-
-[cycles]
-count = 1
-setpoint_c = -40.0
-hold_s = 20.0
-
-[prewarm]
-duration_s = 0.0
-"""
-
-
-T = TypeVar("T")
 
 
 class Blow(Enum):
@@ -106,16 +90,9 @@ class Struck(NamedTuple):
 @contextmanager
 def _freezing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str], str]]:
     """Yield probe and controller in their first freeze, and the path of the port between them."""
-    (folder / "treatment.toml").write_text(_TREATMENT)
     with program("cryoctl", "sim", "--pty", "--log", "log", folder=str(folder)) as (probe, told):
         address = next(line.split()[1] for line in told if line.startswith("at "))
-        with program(
-            "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device", address,
-            "--out", "run", folder=str(folder),
-        ) as (run, said):  # fmt: skip
-            for line in said:
-                if "COOLING" in line:
-                    break
+        with frozen(folder, address) as run:
             yield probe, run, address.removeprefix("serial:")
 
 
@@ -128,13 +105,14 @@ def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
     with _freezing(folder) as (probe, run, path):
         # The line stays open, so that the probe goes on telling.
         port = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
-        _wait(wait_s)
+        wait(wait_s)
         struck_s = monotonic_s()
         run.send_signal(blow.value)
         newest = [one for at_s, one in telemetry_in(folder / "log") if at_s <= struck_s][-1]
         # By the probe's own clock, which stands still while its process gets no processor.
         while _newest_ms(folder) - newest.device_ms < _AFTERWARDS_MS:
-            _wait(_LOOK_S)
+            assert monotonic_s() - struck_s < ENDS_S, "the probe's clock stands still"
+            wait(_LOOK_S)
         probe.send_signal(signal.SIGINT)
         probe.communicate()
         os.close(port)
@@ -170,29 +148,17 @@ class Bereft(NamedTuple):
 def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft | None:
     """Strike the probe's process ``wait_s`` into a freeze, and wait for the controller's end."""
     with _freezing(folder) as (probe, run, _):
-        _wait(wait_s)
+        wait(wait_s)
         samples = telemetry_in(folder / "log")
         if samples[-1][1].state != DeviceState.FREEZE:
             return None
         probe.send_signal(blow.value)
         try:
-            run.communicate(timeout=_HANGS_S)
+            run.communicate(timeout=ENDS_S)
         except subprocess.TimeoutExpired:
             return Bereft(blow, None, is_whole=False)
         exit_code = run.returncode
-    return Bereft(blow, exit_code, _is_whole(folder / "run" / "run.mcap"))
-
-
-def _is_whole(recording: Path) -> bool:
-    try:
-        recorded = load_recording(recording)
-    except (OSError, RecordingError):
-        return False
-    return recorded.complete and not recorded.dropped
-
-
-def _wait(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: TID251 (the trial is two other processes in real time)
+    return Bereft(blow, exit_code, is_whole(recording_in(folder)))
 
 
 def _judge(folder: Path, blow: Blow, struck_ms: int) -> Struck:
@@ -223,15 +189,14 @@ def _judge(folder: Path, blow: Blow, struck_ms: int) -> Struck:
 
 def run(scale: float, say: Say) -> Outcome:
     """Kill ``scale`` times 100 controllers and 100 probes, and stop as many of each."""
-    count = max(1, round(KILLS * scale))
-    with tempfile.TemporaryDirectory(prefix="cryoctl-kills-") as folder:
-        struck, void = strike_many(strike, Path(folder), count, say)
-        bereft, void_too = strike_many(strike_probe, Path(folder), count, say)
+    ways = [*Blow] * max(1, round(KILLS * scale))
+    struck, void = try_often(strike, ways, MOMENT_S, seed=SEED, at_once=AT_ONCE, say=say)
+    bereft, void_too = try_often(strike_probe, ways, MOMENT_S, seed=SEED, at_once=AT_ONCE, say=say)
     failures = [
         f"controller {one.blow.name.lower()}: {fault}" for one in struck for fault in _faults(one)
     ]
     failures += [f"probe {one.blow.name.lower()}: {one.fault}" for one in bereft if one.fault]
-    details = {"trials": 4 * count, "repeated, no freeze any more": void + void_too}
+    details = {"trials": 2 * len(ways), "repeated, no freeze any more": void + void_too}
     return Outcome([*_measures(struck), _left_alone(bereft)], details, failures)
 
 
@@ -266,41 +231,6 @@ def _left_alone(bereft: list[Bereft]) -> Measure:
     wrong = sum(bool(one.fault) for one in bereft)
     name, found = "probe killed or stopped: runs that did not end with a trip", f"{wrong} of"
     return Measure(name, "0", f"{found} {len(bereft)}", wrong == 0, ("SR-03",), float(wrong), 0.0)
-
-
-def strike_many(
-    strike_one: Callable[[Path, Blow, float], T | None], folder: Path, count: int, say: Say
-) -> tuple[list[T], int]:
-    """Strike ``count`` times in each way, some side by side, at moments drawn at random.
-
-    Returns:
-        What came of it, and how many trials were void and made again.
-    """
-    draws = Draws(SEED)
-    blows = [blow for _ in range(count) for blow in Blow]
-    moments_s = [draws.between(*MOMENT_S) for _ in blows]
-    names = [f"{strike_one.__name__}-{number}" for number in range(len(blows))]
-
-    def insist(name: str, blow: Blow, moment_s: float) -> tuple[T, int]:
-        for void in range(TRIES):
-            here = folder / f"{name}-{void}"
-            here.mkdir()
-            one = strike_one(here, blow, moment_s)
-            if one is not None:
-                return one, void
-        raise RuntimeError(
-            f"{TRIES} times the freeze was over before its controller or probe was struck: give "
-            "this machine less to do, and repeat"
-        )
-
-    struck, repeated = [], 0
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        for number, (one, void) in enumerate(pool.map(insist, names, blows, moments_s), 1):
-            struck.append(one)
-            repeated += void
-            if number % (2 * AT_ONCE) == 0:
-                say(f"{number} of {len(names)} struck")
-    return struck, repeated
 
 
 def _faults(struck: Struck) -> list[str]:

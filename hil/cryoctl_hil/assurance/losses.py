@@ -8,22 +8,25 @@ started again a second later. What counts is what the probe says, by its own log
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryoctl.clock import monotonic_s
 from cryoctl.exit_codes import EXIT_LINK
-from cryoctl.recording import load_recording
+from cryoctl_hil.assurance.freeze_trials import (
+    ENDS_S,
+    PROBE_PERIOD_MS,
+    SAFE_MS,
+    frozen,
+    is_whole,
+    recording_in,
+    try_often,
+    wait,
+)
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
-from cryoctl_hil.bench_probe import program
-from cryoctl_hil.draws import Draws
 from cryoctl_hil.real_links import KINDS, lay
 from cryoctl_hil.wire_logs import commands_sent_after, telemetry_in
 from cryoctl_protocol.codes import DeviceState
@@ -34,31 +37,13 @@ LOSSES: Final = 200
 """On each kind of link."""
 AT_ONCE: Final = 8
 """They wait more than they work."""
-TRIES: Final = 20
-"""A machine that stands still for a moment ends a freeze by itself: TICK_LATE."""
 SEED: Final = 20_261_122
 MOMENT_S: Final = (0.2, 12.0)
 """From the beginning of the first freeze."""
-SAFE_MS: Final = 500.0  # SR-01
 BUSY_MAX: Final = 0.5
 """Share of a core that a controller without its probe may use: it waits."""
 _AWAY_S: Final = 1.0
 _LOOK_S: Final = 0.01
-_ENDS_S: Final = 60.0
-_PROBE_PERIOD_MS: Final = 20
-_TREATMENT: Final = """\
-schema = 1
-name = "Lost"
-profile = "n2o-20g"
-
-[cycles]
-count = 1
-setpoint_c = -40.0
-hold_s = 20.0
-
-[prewarm]
-duration_s = 0.0
-"""
 
 
 class Lost(NamedTuple):
@@ -101,25 +86,16 @@ def lose(folder: Path, kind: str, wait_s: float) -> Lost | None:
     Returns:
         None if there was no freeze any more when the moment came: nothing was tried.
     """
-    (folder / "treatment.toml").write_text(_TREATMENT)
     with ExitStack() as stack:
         between = lay(kind, stack, folder)
         middle = between.start()
         stack.callback(middle.kill)
-        run, said = stack.enter_context(
-            program(
-                "cryoctl", "run", "treatment.toml", "--arm-and-start", "--device",
-                between.address, "--out", "run", folder=str(folder),
-            )
-        )  # fmt: skip
-        for line in said:
-            if "COOLING" in line:
-                break
-        _wait(wait_s)
+        run = stack.enter_context(frozen(folder, between.address))
+        wait(wait_s)
         lost_s, used_s = monotonic_s(), _used_s(run.pid)
         middle.kill()
         middle.wait()
-        _wait(_AWAY_S)
+        wait(_AWAY_S)
         stack.callback(between.start().kill)
         ended = _end_of(run, lost_s, used_s)
     before = [sample for at_s, sample in telemetry_in(folder / "log") if at_s <= lost_s]
@@ -133,36 +109,37 @@ def _judge(folder: Path, kind: str, lost_s: float, ended: tuple[int | None, floa
     told = telemetry_in(folder / "log")
     lost_ms = max(sample.device_ms for at_s, sample in told if at_s <= lost_s)
     open_ms = max(sample.device_ms for _, sample in told if sample.valve_permille > 0)
-    shut_ms = min(
+    safe_ms = [
         sample.device_ms
         for _, sample in told
         if sample.device_ms > lost_ms and sample.state != DeviceState.FREEZE
-    )
-    recording = folder / "run" / "run.mcap"
-    recorded = load_recording(recording)
-    trips_s = [event["at_s"] for event in recorded.events if event["kind"] == "trip"]
+    ]
+    recorded = recording_in(folder)
+    events = [] if recorded is None else recorded.events
+    trips_s = [event["at_s"] for event in events if event["kind"] == "trip"]
     return Lost(
         kind,
-        late_ms=open_ms - lost_ms + _PROBE_PERIOD_MS,
+        late_ms=open_ms - lost_ms + PROBE_PERIOD_MS,
         frozen_again=any(
-            sample.state == DeviceState.FREEZE and sample.device_ms > shut_ms for _, sample in told
+            sample.state == DeviceState.FREEZE and sample.device_ms > min(safe_ms, default=lost_ms)
+            for _, sample in told
         ),
-        commands=commands_sent_after(recording, min(trips_s)) if trips_s else 0,
+        commands=commands_sent_after(folder / "run" / "run.mcap", min(trips_s)) if trips_s else 0,
         exit_code=exit_code,
         busy=busy,
-        is_whole=recorded.complete and not recorded.dropped,
+        is_whole=is_whole(recorded),
     )
 
 
 def _end_of(run: subprocess.Popen[str], lost_s: float, used_s: float) -> tuple[int | None, float]:
     """Wait for a controller; return how it ended, and its share of a core since the loss."""
-    until_s = monotonic_s() + _ENDS_S
+    until_s = monotonic_s() + ENDS_S
     while monotonic_s() < until_s:
         pid, status, used = os.wait4(run.pid, os.WNOHANG)
         if pid:
             spent_s = used.ru_utime + used.ru_stime - used_s
             return os.waitstatus_to_exitcode(status), spent_s / (monotonic_s() - lost_s)
-        _wait(_LOOK_S)
+        wait(_LOOK_S)
     return None, 1.0
 
 
@@ -173,33 +150,13 @@ def _used_s(pid: int) -> float:
     return (user + system) / os.sysconf("SC_CLK_TCK")
 
 
-def _wait(seconds: float) -> None:
-    time.sleep(seconds)  # noqa: TID251 (the trial is other processes in real time)
-
-
 # -- many of them ---------------------------------------------------------------------------------
 
 
 def run(scale: float, say: Say) -> Outcome:
     """Lose ``scale`` times 200 links of each kind."""
-    count = max(1, round(LOSSES * scale))
-    draws = Draws(SEED)
-    wanted = [(kind, draws.between(*MOMENT_S)) for _ in range(count) for kind in KINDS]
-    lost, void = [], 0
-    with (
-        tempfile.TemporaryDirectory(prefix="cryoctl-losses-") as folder,
-        ThreadPoolExecutor(AT_ONCE) as pool,
-    ):
-        trials = [
-            pool.submit(_insist, Path(folder) / str(number), kind, moment_s)
-            for number, (kind, moment_s) in enumerate(wanted)
-        ]
-        for number, trial in enumerate(trials, 1):
-            one, repeated = trial.result()
-            lost.append(one)
-            void += repeated
-            if number % (2 * AT_ONCE) == 0:
-                say(f"{number} of {len(trials)} lost")
+    ways = [*KINDS] * max(1, round(LOSSES * scale))
+    lost, void = try_often(lose, ways, MOMENT_S, seed=SEED, at_once=AT_ONCE, say=say)
     failures = [f"{one.kind}: {fault}" for one in lost for fault in one.faults]
     details = {
         "trials": len(lost),
@@ -207,20 +164,6 @@ def run(scale: float, say: Say) -> Outcome:
         "rows": [one._asdict() for one in lost],
     }
     return Outcome([_late(kind, lost) for kind in KINDS] + _others(lost), details, failures)
-
-
-def _insist(folder: Path, kind: str, moment_s: float) -> tuple[Lost, int]:
-    for void in range(TRIES):
-        here = folder / str(void)
-        here.mkdir(parents=True)
-        one = lose(here, kind, moment_s)
-        shutil.rmtree(here)
-        if one is not None:
-            return one, void
-    raise RuntimeError(
-        f"{TRIES} times the freeze was over before its link was lost: give this machine less to "
-        "do, and repeat"
-    )
 
 
 def _late(kind: str, lost: list[Lost]) -> Measure:

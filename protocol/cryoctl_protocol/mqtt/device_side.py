@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, parse
+from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, message_of, parse
 from cryoctl_protocol.messages import ID_OF, Hello, Vitals
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received, Will
@@ -22,7 +22,6 @@ from cryoctl_protocol.mqtt.topics import (
     Leaf,
     Topics,
     answer_of,
-    hello_of,
     leaf_of,
     question_of,
     topic_name,
@@ -115,8 +114,8 @@ class DeviceSide:
         parsed = parse(body)
         if not isinstance(parsed, Parsed):
             return
-        hello = hello_of(parsed)
-        if hello is not None:
+        hello = message_of(parsed) if parsed.message_id == ID_OF[Hello] else None
+        if isinstance(hello, Hello):
             self._take_hello(hello, body)
         connection, topics = self._connection, self.topics
         if connection is None or topics is None:

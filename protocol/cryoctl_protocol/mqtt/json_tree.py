@@ -14,8 +14,7 @@ from __future__ import annotations
 import json
 from typing import Final, NamedTuple
 
-from cryoctl_protocol.codec import decode
-from cryoctl_protocol.framing import Parsed
+from cryoctl_protocol.framing import Parsed, message_of
 from cryoctl_protocol.messages import ID_OF, Event, Hello, Telemetry
 from cryoctl_protocol.readable import readable
 
@@ -51,9 +50,8 @@ class JsonTree:
         is_sample = parsed.message_id == ID_OF[Telemetry]
         if is_sample and now_s - self._sampled_s < PERIOD_S:
             return None
-        try:
-            message = decode(parsed.message_id, parsed.payload)
-        except ValueError:
+        message = message_of(parsed)
+        if message is None:
             return None
         if is_sample:
             self._sampled_s = now_s

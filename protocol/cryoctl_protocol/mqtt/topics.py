@@ -22,8 +22,7 @@ import re
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from cryoctl_protocol.codec import decode
-from cryoctl_protocol.framing import Parsed
+from cryoctl_protocol.framing import Parsed, message_of
 from cryoctl_protocol.messages import (
     ID_OF,
     Ack,
@@ -107,7 +106,7 @@ def question_of(parsed: Parsed) -> Exchange | None:
     """Return what the answer to a message of a controller will name; None if there is none."""
     if parsed.message_id not in (ID_OF[HelloHost], ID_OF[Command], ID_OF[Stop]):
         return None
-    message = _decode(parsed)
+    message = message_of(parsed)
     if isinstance(message, HelloHost):
         return 0, message.host_nonce
     if isinstance(message, Command | Stop):
@@ -119,25 +118,12 @@ def answer_of(parsed: Parsed) -> Exchange | None:
     """Return which question a message of a device answers; None if it answers none."""
     if parsed.message_id not in (ID_OF[Hello], ID_OF[Ack]):
         return None
-    message = _decode(parsed)
+    message = message_of(parsed)
     if isinstance(message, Hello):
         return (0, message.host_nonce) if message.host_nonce else None
     if isinstance(message, Ack):
         return parsed.session, message.counter
     return None
-
-
-def hello_of(parsed: Parsed) -> Hello | None:
-    """Return who a device says it is; None for any other message, and for a malformed one."""
-    message = _decode(parsed) if parsed.message_id == ID_OF[Hello] else None
-    return message if isinstance(message, Hello) else None
-
-
-def _decode(parsed: Parsed) -> object:
-    try:
-        return decode(parsed.message_id, parsed.payload)
-    except ValueError:
-        return None
 
 
 def topic_name(hello: Hello) -> str:
