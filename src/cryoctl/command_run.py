@@ -157,14 +157,18 @@ def run(
         scavenging=scavenging,
     )
     options = replace(options, audio_off=audio_off)
-    make_operator = automatic_operator if arm_and_start else _console_operator
-    if options.placements:
-        make_operator = partial(_session_operator, options, arm_and_start=arm_and_start)
     with StopSignals() as switch:
+        make_operator = (
+            automatic_operator if arm_and_start else partial(_console_operator, switch.hurry)
+        )
+        if options.placements:
+            make_operator = partial(
+                _session_operator, options, switch.hurry, arm_and_start=arm_and_start
+            )
         return _carry_out(options, switch, make_operator, wants_json=wants_json)
 
 
-def _console_operator(opened: Opened) -> Operator:
+def _console_operator(hurry: Callable[[], None], opened: Opened) -> Operator:
     """Return the person at the terminal; a probe that is real is armed by nobody else."""
     if opened.link is None:
         return automatic_operator(opened)
@@ -173,17 +177,19 @@ def _console_operator(opened: Opened) -> Operator:
             "a real device is armed and started by hand: run this in a terminal, or say "
             "--arm-and-start"
         )
-    return ConsoleOperator(tell, TypedLines(sys.stdin))
+    return ConsoleOperator(tell, TypedLines(sys.stdin, hurry))
 
 
-def _session_operator(options: RunOptions, opened: Opened, *, arm_and_start: bool) -> Operator:
+def _session_operator(
+    options: RunOptions, hurry: Callable[[], None], opened: Opened, *, arm_and_start: bool
+) -> Operator:
     """Return who leads through a session; a real probe is put in place by a person."""
     placements = options.placements
     if opened.hands is not None:
         return simulated_session(opened.hands, placements, AutomaticOperator)
     if not sys.stdin.isatty():
         raise click.UsageError("a real device is put in place by hand: run this in a terminal")
-    lines = TypedLines(sys.stdin)
+    lines = TypedLines(sys.stdin, hurry)
     helper = ConsoleHelper(tell, lines, [placement.name for placement in placements])
     if arm_and_start:
         return SessionOperator(AutomaticOperator, helper)

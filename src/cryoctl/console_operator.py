@@ -37,14 +37,20 @@ class Lines(Protocol):
 
 
 class TypedLines:
-    """Reads lines in a thread of its own, so that no keyboard can hold up control."""
+    """Reads lines in a thread of its own, so that no keyboard can hold up control.
 
-    def __init__(self, stream: IO[str]) -> None:
+    Args:
+        stream: The keyboard.
+        hurry: Called after each line: one that says stop waits for no tick.
+    """
+
+    def __init__(self, stream: IO[str], hurry: Callable[[], None]) -> None:
         self._lines: deque[str] = deque()
 
         def read() -> None:
             for line in stream:
                 self._lines.append(line.strip().lower())
+                hurry()
 
         threading.Thread(target=read, name="cryoctl-keyboard", daemon=True).start()
 

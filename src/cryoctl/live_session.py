@@ -1,7 +1,7 @@
 """A session with a probe that lives in a thread of its own and is asked from others.
 
 The control loop never runs where its caller's code does: whatever that code waits for, leases go
-out and interlocks watch. What is asked for is done at the next control tick.
+out and interlocks watch. What is asked for is done at the next control tick; a STOP does not wait.
 """
 
 from __future__ import annotations
@@ -135,7 +135,9 @@ class LiveSession:
 
     def stop(self) -> Future[None]:
         """Stop; done when the safe state has been seen and the valve has proved to be shut."""
-        return self._ask(Request.STOP, _made_safe)
+        stopped = self._ask(Request.STOP, _made_safe)
+        self._switch.hurry()
+        return stopped
 
     def reset(self) -> Future[None]:
         """Leave the end of a treatment or a trip behind; done when another may begin."""

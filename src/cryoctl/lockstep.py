@@ -100,6 +100,9 @@ class LockStep:
         """
         self._stop.ask(leave=leave)
 
+    def hurry(self) -> None:
+        """Do nothing: the next step comes as soon as this one is done."""
+
     def run(self, *, until_s: float) -> None:
         """Go on until the controller has finished, or is left, or ``until_s``."""
         controller = self.controller

@@ -22,6 +22,10 @@ class Stoppable(Protocol):
         """
         ...
 
+    def hurry(self) -> None:
+        """Have the operator act as soon as possible; called from any thread."""
+        ...
+
 
 class StopSwitch:
     """Passes a wish to stop on to whatever drives the probe, in any thread.
@@ -47,6 +51,11 @@ class StopSwitch:
         self._stopped = True
         if self._target is not None:
             self._target.request_stop(leave=self._leave)
+
+    def hurry(self) -> None:
+        """Have the operator act without waiting for the next tick: it has a STOP to pass on."""
+        if self._target is not None:
+            self._target.hurry()
 
 
 class StopSignals(StopSwitch):

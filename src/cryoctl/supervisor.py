@@ -104,6 +104,10 @@ class Supervisor:
             leave: End as soon as the probe is safe, though the needle may still be frozen in.
         """
         self._stop.ask(leave=leave)
+        self.hurry()
+
+    def hurry(self) -> None:
+        """Have the operator act now, not with the next tick; safe to call from any thread."""
         if self._call_in_loop is not None:
             with contextlib.suppress(RuntimeError):  # The loop has ended, and the run with it.
                 self._call_in_loop(partial(self._end_nap, is_due=False))
@@ -205,8 +209,10 @@ class Supervisor:
             finally:
                 timer.cancel()
             if not is_due:
-                self._stop.tell(self.controller, loop.time())
-                await self._send(loop.time())
+                now_s = loop.time()
+                self._stop.tell(self.controller, now_s)
+                self._operator.act(self.controller, now_s)
+                await self._send(now_s)
 
     def _end_nap(self, *, is_due: bool) -> None:
         if self._nap is not None and not self._nap.done():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import threading
 
 import pytest
 
 from cryoctl.command_run import tell
-from cryoctl.console_operator import ConsoleOperator
+from cryoctl.console_operator import ConsoleOperator, TypedLines
 from cryoctl.cycle_table import Phase
 from cryoctl.operator_requests import Request
 from cryoctl.progress import live_on
@@ -47,6 +49,25 @@ class Console:
         self.script.lines.append(line)
         self.bench.run_for(0.2)
         return self.bench.phase
+
+
+def test_every_line_that_is_typed_is_told_of_at_once() -> None:
+    told: list[str] = []
+    heard = threading.Semaphore(0)
+
+    def hurry() -> None:
+        told.append(lines.take())
+        heard.release()
+
+    source, keyboard = os.pipe()
+    with os.fdopen(source) as stream:
+        lines = TypedLines(stream, hurry)
+        for line in (b"Arm\n", b" stop \n"):
+            os.write(keyboard, line)
+            assert heard.acquire(timeout=10.0)
+        os.close(keyboard)
+
+    assert told == ["arm", "stop"]
 
 
 def test_the_tests_run_by_themselves_and_then_the_person_is_asked_once() -> None:

@@ -11,6 +11,8 @@ import pytest
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl.cycles import Verdict
+from cryoctl.lockstep import Operator
+from cryoctl.operator_requests import Request
 from cryoctl.operators import AutomaticOperator
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import Treatment
@@ -33,6 +35,7 @@ class Supervised:
         device: ScriptedDevice,
         link: PeerLink | None = None,
         call_in_loop: Callable[[Callable[[], None]], object] | None = None,
+        operator: Operator | None = None,
     ) -> None:
         self.device = device
         self.sink = KeepingSink()
@@ -42,7 +45,7 @@ class Supervised:
         self.supervisor = Supervisor(
             self.controller,
             self.link,
-            AutomaticOperator(),
+            operator or AutomaticOperator(),
             self.ticks_s.append,
             call_in_loop=call_in_loop,
         )
@@ -55,6 +58,7 @@ class Supervised:
         stop_at_s: float | None = None,
         leave: bool = False,
         give_up_at_s: float | None = None,
+        at: tuple[float, Callable[[], None]] | None = None,
     ) -> None:
         """Run to the end in a loop of virtual time, stopped like a signal would at a time."""
 
@@ -63,6 +67,8 @@ class Supervised:
             if stop_at_s is not None:
                 stop = partial(self.supervisor.request_stop, leave=leave)
                 loop.call_at(stop_at_s, stop)
+            if at is not None:
+                loop.call_at(*at)
             if give_up_at_s is not None:
                 loop.call_at(give_up_at_s, self.supervisor.give_up, "too slow")
             await self.supervisor.run(until_s=until_s)
@@ -183,6 +189,39 @@ def test_a_stop_does_not_wait_for_a_tick_where_the_loop_can_be_woken(stop_at_s: 
     sent_s, stop = supervised.sink.sent_stops()[0]
     assert (sent_s, stop.trip) == (stop_at_s, Trip.OPERATOR_STOP)
     assert supervised.controller.trips[0].at_s == stop_at_s
+
+
+class StoppingOperator(AutomaticOperator):
+    """Stops once somebody has said so, as a person who types it or a program does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wants_stop = False
+
+    def act(self, controller: Controller, now_s: float) -> None:
+        if self.wants_stop:
+            self.wants_stop = False
+            controller.request(Request.STOP, now_s)
+        super().act(controller, now_s)
+
+
+@pytest.mark.requirement("SR-29")
+@pytest.mark.parametrize("stop_at_s", [5.013, 8.0499, 8.0501, 17.2])
+def test_a_stop_of_an_operator_in_a_hurry_waits_for_no_tick(stop_at_s: float) -> None:
+    operator = StoppingOperator()
+    supervised = Supervised(
+        a_treatment(count=1), a_device(), call_in_loop=call_soon, operator=operator
+    )
+
+    def say_stop() -> None:
+        operator.wants_stop = True
+        supervised.supervisor.hurry()
+
+    supervised.run(at=(stop_at_s, say_stop))
+
+    sent_s, stop = supervised.sink.sent_stops()[0]
+    assert (sent_s, stop.trip) == (stop_at_s, Trip.OPERATOR_STOP)
+    assert not supervised.supervisor.stopping, "the run is not to end for that"
 
 
 @pytest.mark.requirement("SR-35")
