@@ -23,7 +23,7 @@ from cryoctl_simulator.fault_row import (
     found,
     latent,
 )
-from cryoctl_simulator.faults import CATALOGUE, PLANNED
+from cryoctl_simulator.faults import CATALOGUE
 
 _G: Final = Group.HOST
 _O: Final = Observable
@@ -101,7 +101,6 @@ HOST_FAULTS: Final = (
 
 ALL_FAULTS: Final[dict[str, FaultRow]] = {
     **CATALOGUE,
-    **PLANNED,
     **{row.fault_id: row for row in HOST_FAULTS},
 }
-"""Every row of the catalogue by id: of the probe, of links to come, of the computer."""
+"""Every row of the catalogue by id: of the probe and its link, and of the computer."""

@@ -1,6 +1,6 @@
-"""Who else sends to a probe: a tape of what was said before, and a second controller.
+"""Who else sends to a probe: a tape, a broker that keeps a command, a second controller.
 
-Both stand at the probe's end of the link and hear all that goes over it.
+They stand at the probe's end of the link and hear all that goes over it.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final, Protocol
 
-from cryoctl_protocol.auth import DEMO_KEY, session_keys
+from cryoctl_protocol.auth import DEMO_KEY, SessionKeys, session_keys
 from cryoctl_protocol.codec import encode
 from cryoctl_protocol.codes import HostMode, Op, SafeAction, Trip
 from cryoctl_protocol.framing import DELIMITER, Deframer, build, wrap
@@ -60,6 +60,21 @@ class Replayer:
         return said
 
 
+class Retainer:
+    """Delivers a freeze of last week: what a broker kept of a session that is long over."""
+
+    def __init__(self, _seed: int) -> None:
+        keys = session_keys(DEMO_KEY, host_nonce=1, device_nonce=1)
+        self._kept = _command(Op.FREEZE, counter=1, keys=keys)
+
+    def hear(self, down: bytes, up: bytes, now_ms: int) -> None:
+        """Hear nothing: it is a broker's memory."""
+
+    def speak(self, values: dict[str, float], age_ms: int, now_ms: int) -> bytes:
+        """Say it once, at the beginning."""
+        return b"" if age_ms else self._kept
+
+
 class SecondMaster:
     """Another controller that holds the key: greets, leases, commands, and may stop the probe."""
 
@@ -95,22 +110,28 @@ class SecondMaster:
     def _insist(self, hello: Hello, age_ms: int) -> bytes:
         """Lease and command in a session that the probe never agreed to."""
         keys = session_keys(DEMO_KEY, hello.host_nonce, hello.device_nonce)
-        message: Lease | Command
         if age_ms % COMMAND_PERIOD_MS == 0:
             self._counter += 1
-            fields: dict[str, Any] = dict.fromkeys(Command._fields, 0)
-            fields |= {"op": WANTED[self._counter % len(WANTED)], "counter": self._counter}
-            message = Command(**fields | {"setpoint_mdegc": -60_000, "duration_ms": 10_000})
-        elif age_ms % LEASE_PERIOD_MS == 0:
+            return _command(WANTED[self._counter % len(WANTED)], counter=self._counter, keys=keys)
+        if age_ms % LEASE_PERIOD_MS == 0:
             self._counter += 1
-            message = Lease(self._counter, HostMode.FREEZE, _NEVER_MS)
-        else:
-            return b""
-        body = build(
-            ID_OF[type(message)],
-            encode(message),
-            seq=self._counter & 0xFFFF,
-            session=keys.session,
-            key=keys.down,
-        )
-        return wrap(body)
+            lease = Lease(self._counter, HostMode.FREEZE, _NEVER_MS)
+            return _tagged(lease, counter=self._counter, keys=keys)
+        return b""
+
+
+def _command(op: Op, *, counter: int, keys: SessionKeys) -> bytes:
+    fields: dict[str, Any] = dict.fromkeys(Command._fields, 0) | {"op": op, "counter": counter}
+    command = Command(**fields | {"setpoint_mdegc": -60_000, "duration_ms": 10_000})
+    return _tagged(command, counter=counter, keys=keys)
+
+
+def _tagged(message: Lease | Command, *, counter: int, keys: SessionKeys) -> bytes:
+    body = build(
+        ID_OF[type(message)],
+        encode(message),
+        seq=counter & 0xFFFF,
+        session=keys.session,
+        key=keys.down,
+    )
+    return wrap(body)

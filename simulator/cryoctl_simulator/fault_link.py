@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cryoctl_protocol.codes import Trip
-from cryoctl_simulator.fault_intruders import Replayer, SecondMaster
+from cryoctl_simulator.fault_intruders import Replayer, Retainer, SecondMaster
 from cryoctl_simulator.fault_row import (
     ARMED,
     CONTROLLER,
@@ -23,7 +23,6 @@ from cryoctl_simulator.fault_row import (
     TESTS,
     THAW,
     Fault,
-    FaultRow,
     Group,
     Observable,
     Parameter,
@@ -31,6 +30,7 @@ from cryoctl_simulator.fault_row import (
     found,
     latent,
 )
+from cryoctl_simulator.firmware_config import TICK_MS
 from cryoctl_simulator.link_weather import FAIR, Weather
 
 _SILENT: Final = Weather(drop=1.0)
@@ -54,6 +54,17 @@ def _half_open(_present: Present) -> tuple[Weather, Weather]:
     return FAIR, _SILENT
 
 
+def _queued(present: Present) -> tuple[Weather, Weather]:
+    # The later a frame comes to the queue, the less it waits there: all leave it together.
+    left_ms = present.values["wait_ms"] - present.age_ticks * TICK_MS
+    return FAIR, Weather(delay_ms=max(0.0, left_ms))
+
+
+def _away(present: Present) -> tuple[Weather, Weather]:
+    is_away = present.age_ticks * TICK_MS < present.values["away_ms"]
+    return (_SILENT, _SILENT) if is_away else (FAIR, FAIR)
+
+
 def _shares(default: float) -> tuple[Parameter, ...]:
     """Return a share of frames each way: up to the controller, down to the probe."""
     return tuple(Parameter(name, "1", default, 0.0, 1.0) for name in ("up", "down"))
@@ -68,7 +79,6 @@ _HEATING: Final = "while the heater is on"
 _SPOILT: Final = ("INTEGRITY", "LINK", "LEASE")
 _G: Final = Group.LINK
 _O: Final = Observable
-_NO_MQTT: Final = "there is no link over MQTT yet"
 
 LINK_FAULTS: Final = (
     Fault(
@@ -216,34 +226,37 @@ LINK_FAULTS: Final = (
             found(THAW | STIMULATE | LATCHED, PROBE, 0, "INTEGRITY", only=_DRIVEN),
         ),
     ),
-)  # fmt: skip
-
-PLANNED_LINK_FAULTS: Final = (
-    FaultRow(
-        fault_id="mqtt_retained", group=_G, acts_on="broker",
-        text="the broker keeps a command and gives it to a probe that connects later",
-        hazards=("H-16",), requirement="SR-24", planned=_NO_MQTT,
-        observable=_O.FRAMES_DOWN,
-        expected=(
-            found(EVERY, PROBE, 0, "STALE"),
-        ),
-    ),
-    FaultRow(
+    Fault(
         fault_id="mqtt_late", group=_G, acts_on="broker",
-        text="the broker delivers what had waited in a queue",
-        hazards=("H-16",), requirement="SR-24", planned=_NO_MQTT,
-        observable=_O.FRAMES_DOWN,
+        text="what goes to the probe waits in a queue and comes all at once",
+        hazards=("H-16",), requirement="SR-24", trip=Trip.LEASE,
+        parameters=(Parameter("wait_ms", "ms", 20_000.0, 10.0, 60_000.0),),
+        observable=_O.FRAMES_DOWN, weather=_queued,
         expected=(
-            found(EVERY, PROBE, 0, "STALE"),
+            found(IDLE | TESTS | ARMED | STARTED, CONTROLLER, 0, "COMMAND_FAILED"),
+            found(PREWARM | FREEZE, PROBE, 500, "LEASE"),
+            found(STIMULATE, EITHER, 0, "LEASE", "COMMAND_FAILED"),
+            found(THAW, PROBE, 1500, "LEASE"),
+            latent(LATCHED, "outputs are off, and stay off without a lease"),
         ),
     ),
-    FaultRow(
+    Fault(
+        fault_id="mqtt_retained", group=_G, acts_on="broker",
+        text="the broker kept a FREEZE of a session that is over, and delivers it",
+        hazards=("H-16",), requirement="SR-24",
+        observable=_O.FRAMES_DOWN, intruder=Retainer,
+        expected=(
+            latent(EVERY, "rejected for its session; one such frame is no attack yet (SR-23)"),
+        ),
+    ),
+    Fault(
         fault_id="broker_restart", group=_G, acts_on="broker",
         text="the broker goes down and comes back",
-        hazards=("H-14", "H-16"), requirement="SR-03", planned=_NO_MQTT,
-        observable=_O.FRAMES_UP,
+        hazards=("H-14", "H-16"), requirement="SR-03", trip=Trip.LEASE,
+        parameters=(Parameter("away_ms", "ms", 1000.0, 10.0, 60_000.0),),
+        observable=_O.FRAMES_UP, weather=_away,
         expected=(
-            found(EVERY, CONTROLLER, 500, "LINK"),
+            found(EVERY, CONTROLLER, 250, "LINK"),
         ),
     ),
 )  # fmt: skip

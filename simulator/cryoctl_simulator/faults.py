@@ -17,8 +17,8 @@ from cryoctl_protocol.codes import DeviceState
 from cryoctl_simulator.fault_actuators import ACTUATOR_FAULTS
 from cryoctl_simulator.fault_device import DEVICE_FAULTS, POWER_FAULTS
 from cryoctl_simulator.fault_gas import GAS_FAULTS, USE_FAULTS
-from cryoctl_simulator.fault_link import LINK_FAULTS, PLANNED_LINK_FAULTS
-from cryoctl_simulator.fault_row import TICKS_PER_S, Fault, FaultRow
+from cryoctl_simulator.fault_link import LINK_FAULTS
+from cryoctl_simulator.fault_row import TICKS_PER_S, Fault
 from cryoctl_simulator.fault_sensors import SENSOR_FAULTS
 from cryoctl_simulator.plant import Plant
 
@@ -35,8 +35,6 @@ CATALOGUE: Final[dict[str, Fault]] = {
     )
 }
 """What ``--fault`` can ask for, by id."""
-PLANNED: Final[dict[str, FaultRow]] = {row.fault_id: row for row in PLANNED_LINK_FAULTS}
-"""What a probe can suffer and nothing injects yet; each row says why."""
 OF_THE_COMPUTER: Final = frozenset({
     "host_dead", "host_stopped", "loop_stall", "clock_jump", "disk_full", "disk_slow", "torn_write",
 })  # fmt: skip
@@ -141,9 +139,6 @@ def find_fault(fault_id: str) -> Fault:
     fault = CATALOGUE.get(fault_id)
     if fault is not None:
         return fault
-    planned = PLANNED.get(fault_id)
-    if planned is not None:
-        raise ValueError(f"'{fault_id}' cannot be injected: {planned.planned}")
     if fault_id in OF_THE_COMPUTER:
         raise ValueError(f"'{fault_id}' befalls the computer, and no probe can be given it")
     close = difflib.get_close_matches(fault_id.lower(), CATALOGUE, n=1)

@@ -72,7 +72,7 @@ def test_the_listing_names_every_fault_and_marks_the_planned(
     lines = capsys.readouterr().out.splitlines()
     named = {line.split()[0]: line for line in lines if line.startswith("  ")}
     assert set(named) == set(ALL_FAULTS)
-    assert named["mqtt_late"].endswith("(planned)")
+    assert named["host_dead"].endswith("(planned)")
     assert not named["tc_open"].endswith("(planned)")
 
 

@@ -38,8 +38,17 @@ OUTCOMES = [
     ("babble@freeze+5s",             TRIP, "INTEGRITY"),
     ("disconnect@freeze+5s",         TRIP, "LINK"),
     ("power_cut@freeze+5s",          TRIP, "LINK"),
+    ("broker_restart@freeze+5s",     TRIP, "LINK"),
+    ("mqtt_retained@freeze+5s",      PASS, ""),
+    ("mqtt_retained@thaw+5s",        PASS, ""),
 ]
 # fmt: on
+LATER = {
+    # Behind a stuck valve the line takes more than a second to empty once the supply is shut.
+    "valve_stuck_open@freeze+5s": ["LEAK"],
+    # Back on the link the probe tells what it did by itself meanwhile.
+    "broker_restart@freeze+5s": ["LEASE"],
+}
 
 
 def run_with(fault: str) -> Stack:
@@ -72,13 +81,24 @@ def test_a_fault_ends_the_run_as_it_should(fault: str, verdict: str, cause: str)
     later = [trip.notice.trip.name for trip in controller.trips[1:]]
 
     assert controller.verdict == verdict
-    # Behind a stuck valve the line takes more than a second to empty once the supply is shut.
-    assert later == (["LEAK"] if cause == "VALVE_STUCK" else [])
+    assert later == LATER.get(fault, [])
     assert (first.notice.trip.name if first else "") == cause
     if first is not None and cause != "LINK":
         assert first.time_to_safe_ms is not None
         assert first.time_to_safe_ms <= 500.0
     assert min(truth.tip_temp_c for _, truth in stack.sink.truth) > -100.0
+
+
+@pytest.mark.requirement("SR-24")
+def test_what_waited_in_a_queue_freezes_nothing_when_it_comes_all_at_once() -> None:
+    stack = run_with("mqtt_late(wait_ms=3000)@freeze+5s")
+
+    causes = [trip.notice.trip.name for trip in stack.controller.trips]
+    late_s = 3.0 + stack.opened.faults.history()[0].began_s  # type: ignore[union-attr, operator]
+    vented_g = [truth.vented_g for now_s, truth in stack.sink.truth if now_s > late_s - 0.2]
+    assert causes == ["LEASE"]
+    assert len(vented_g) > 20
+    assert max(vented_g) - min(vented_g) < 0.001
 
 
 @pytest.mark.requirement("SR-03")

@@ -70,7 +70,6 @@ def test_a_fault_may_be_given_numbers_of_its_own(text: str, values: dict[str, fl
         ("tc_open@freeze-3s", "'freeze-3s' is no moment"),
         ("tc_open@tip_c=-60", "'tip_c=-60' is no moment"),
         ("tc_open@tip_f<-60", "'tip_f<-60' is no moment"),
-        ("mqtt_late@1s", "'mqtt_late' cannot be injected: there is no link over MQTT yet"),
         ("tc_open(rate=1)@1s", "tc_open has no 'rate'; it has none"),
         ("tc_drift(rate=1)@1s", "tc_drift has no 'rate'; known: rate_c_per_s, max_c"),
         ("tc_drift(max_c=1,max_c=2)@1s", "max_c is given twice"),
