@@ -29,6 +29,17 @@ _OWNER_ONLY: Final = 0o600
 _ANYBODY_READS: Final = 0o644
 
 
+def expiry_of(certificate: Path) -> dt.datetime:
+    """Return until when the certificate in a file is good; raises BrokerError if nobody knows."""
+    _require_cryptography()
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificate(certificate.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError) as error:
+        raise BrokerError(f"{certificate}: {error}") from error
+
+
 def make_authority(folder: Path, name: str) -> None:
     """Write ``ca.crt`` and ``ca.key``; raises BrokerError rather than overwrite either."""
     _require_cryptography()

@@ -21,7 +21,9 @@ from typing import Any, Final, NamedTuple
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from cryoctl.certificates import expiry_of
 from cryoctl.clock import monotonic_s, utc_now
+from cryoctl.mosquitto import BrokerError
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import tls_context
 from cryoctl_protocol.mqtt.topics import ROOT, Conn, Leaf, Topics
@@ -99,15 +101,19 @@ def _examine_tls(address: MqttAddress) -> Iterator[Finding]:
     except (OSError, ssl.SSLError) as error:
         yield Finding(
             Level.PROBLEM,
-            f"TLS: {error}; is ?ca= the authority of this broker, and is {address.host} one of the "
-            "names in its certificate (cryoctl broker init --host)?",
+            f"TLS: {error}; is ?ca= the authority of this broker, is {address.host} one of the "
+            "names in its certificate (cryoctl broker init --host), and is this machine's clock "
+            f"right ({utc_now():%Y-%m-%d %H:%M} UTC)?",
         )
         return
     good = version == "TLSv1.3"
     hint = "" if good else "; have the broker speak 1.3 alone: tls_version tlsv1.3"
     yield Finding(Level.OK if good else Level.WARNING, f"{version}{hint}")
     assert certificate is not None
-    yield _expiry(str(certificate["notAfter"]))
+    not_after_s = ssl.cert_time_to_seconds(str(certificate["notAfter"]))
+    yield _expiry("the broker's certificate", datetime.fromtimestamp(not_after_s, tz=UTC))
+    if address.cert is not None:
+        yield _examine_own(Path(address.cert))
     if address.key is not None and os.name == "posix":
         mode = Path(address.key).stat().st_mode & 0o777
         is_open = bool(mode & _ALSO_FOR_OTHERS)
@@ -119,10 +125,17 @@ def _examine_tls(address: MqttAddress) -> Iterator[Finding]:
         )
 
 
-def _expiry(not_after: str) -> Finding:
-    until = datetime.fromtimestamp(ssl.cert_time_to_seconds(not_after), tz=UTC)
+def _examine_own(certificate: Path) -> Finding:
+    # The broker will refuse us the day after, and only then say so.
+    try:
+        return _expiry(f"our certificate {certificate}", expiry_of(certificate))
+    except BrokerError as error:
+        return Finding(Level.WARNING, f"until when {certificate} is good is not known: {error}")
+
+
+def _expiry(what: str, until: datetime) -> Finding:
     days = (until - utc_now()).days
-    text = f"the broker's certificate is good until {until:%Y-%m-%d}, {days} days"
+    text = f"{what} is good until {until:%Y-%m-%d}, {days} days"
     if days < EXPIRY_WARNING_DAYS:
         return Finding(Level.WARNING, f"{text}: make a new one in time")
     return Finding(Level.OK, text)

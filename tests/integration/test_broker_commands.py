@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import os
 import re
 import shutil
@@ -15,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from cryoctl.certificates import make_authority
 from cryoctl.cli import invoke
+from cryoctl.clock import utc_now
 from cryoctl.mosquitto import free_port
 from cryoctl_protocol.mqtt.connection import BrokerConnection
 from tests.support.broker import Broker, plain_broker, require_mosquitto, tls_broker
@@ -224,6 +227,7 @@ def test_a_broker_as_init_makes_it_has_no_problem(
     assert code == 0
     assert "ok       TLSv1.3" in said
     assert "ok       the broker's certificate is good until" in said
+    assert re.search(r"^ok       our certificate \S+desk.crt is good until 20", said, re.MULTILINE)
     assert "ok       round trip" in said
     assert "ok       refuses us what only a device may say" in said
     assert "ok       refuses who has no name" in said
@@ -289,6 +293,37 @@ def test_a_broker_that_is_not_there_or_lets_us_not_in_is_a_problem(
     code, said = examined(capsys, secured.url(device=""))
     assert code == 1
     assert "check user, password and certificate" in said
+
+
+def test_a_certificate_of_ours_that_ends_soon_is_a_warning(
+    secured: Broker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_800_days = utc_now() + dt.timedelta(days=800)
+    monkeypatch.setattr("cryoctl.doctor.utc_now", lambda: in_800_days)
+
+    code, said = examined(capsys, secured.url("desk", device=""))
+
+    assert code == 0
+    assert re.search(
+        r"^warning  our certificate \S+ is good until \S+, 2\d days: make a new one in time$",
+        said,
+        re.MULTILINE,
+    )
+
+
+def test_a_clock_that_is_wrong_is_named_as_a_reason_for_a_refused_certificate(
+    secured: Broker, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    make_authority(tmp_path, "another")
+
+    url = secured.url("desk", device="").replace(
+        f"ca={secured.folder / 'ca.crt'}", f"ca={tmp_path / 'ca.crt'}"
+    )
+    code, said = examined(capsys, url)
+
+    assert code == 1
+    assert "problem  TLS: " in said
+    assert f"is this machine's clock right ({utc_now():%Y-%m-%d}" in said
 
 
 def test_the_machine_itself_is_looked_over(capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,6 +28,7 @@ from cryoctl_protocol.messages import (
     Lease,
     Message,
     Telemetry,
+    Vitals,
 )
 from cryoctl_protocol.mqtt.topics import Leaf
 from cryoctl_protocol.peer import LinkError
@@ -343,6 +344,26 @@ async def dual_master_at_a_broker(rig: BrokerRig) -> None:
     assert len(rig.probe.stops) == 1
 
 
+async def without_the_key(rig: Rig) -> None:
+    stranger = rig.new_host(key=b"another key".ljust(32))
+    stranger.open()
+    await rig.until(lambda: stranger.session.hello)  # Who it is, a probe tells everybody.
+    await rig.go_on(0.3)
+    for op in (Op.ARM, Op.START, Op.FREEZE):
+        if stranger.is_open:
+            stranger.ask(op)
+        await rig.go_on(0.1)
+    stranger.session.stop(SafeAction.OFF, Trip.OPERATOR_STOP)
+    await rig.go_on(0.5)
+
+    tagged = [type(message) for message in stranger.received if not isinstance(message, Vitals)]
+    probe = rig.probe
+    assert (probe.state, probe.requests, probe.stops) == (DeviceState.IDLE, [], [])
+    assert not probe.session.owned(probe.device_ms)
+    assert probe.session.rejects[Reject.TAG] > 0
+    assert set(tagged) <= {Hello, Telemetry}, tagged
+
+
 # -- what was kept --------------------------------------------------------------------------------
 
 
@@ -576,6 +597,7 @@ CASES: Final = [
         | dict.fromkeys(BROKERS, dual_master_at_a_broker)
         | {"memory": f"{IN_PROCESS}, and so is its one controller"},
     ),
+    Case("without the key", everywhere(without_the_key)),
     Case("retained command", at_brokers(retained_command)),
     Case("late command", everywhere(late_command)),
     Case("broker frozen", at_brokers(broker_frozen)),
@@ -630,6 +652,7 @@ def test_every_kind_goes_through_every_trouble_or_there_is_a_reason() -> None:
         "garbage before HELLO",
         "version mismatch",
         "dual master",
+        "without the key",
         "retained command",
         "late command",
         "broker frozen",

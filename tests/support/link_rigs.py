@@ -130,8 +130,8 @@ class Host:
         sampled_ms: When it took the newest tagged sample, by the probe's ``now_ms``.
     """
 
-    def __init__(self, rig: Rig) -> None:
-        self.session = HostSession(DEMO_KEY, nonce_seed=f"host {next(_numbers)}".encode())
+    def __init__(self, rig: Rig, key: bytes) -> None:
+        self.session = HostSession(key, nonce_seed=f"host {next(_numbers)}".encode())
         self.mode = HostMode.IDLE
         self.leases = True
         self.sent: list[bytes] = []
@@ -284,9 +284,9 @@ class Rig:
     def now_s(self) -> float:
         return self._steps * STEP_S
 
-    def new_host(self) -> Host:
-        """Return a controller that has opened nothing yet."""
-        host = Host(self)
+    def new_host(self, key: bytes = DEMO_KEY) -> Host:
+        """Return a controller that has opened nothing yet; it holds the probe's key, or another."""
+        host = Host(self, key)
         self._hosts.append(host)
         return host
 
