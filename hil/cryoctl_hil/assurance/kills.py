@@ -88,12 +88,20 @@ class Struck(NamedTuple):
 
 
 @contextmanager
-def _freezing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str], str]]:
-    """Yield probe and controller in their first freeze, and the path of the port between them."""
+def _freezing(folder: Path) -> Iterator[tuple[subprocess.Popen[str], subprocess.Popen[str]]]:
+    """Yield probe and controller in their first freeze; the port between them stays open.
+
+    So the probe goes on telling when its controller is gone, and no other trial gets a port of the
+    same name, which a controller would open in search of its probe.
+    """
     with program("cryoctl", "sim", "--pty", "--log", "log", folder=str(folder)) as (probe, told):
         address = next(line.split()[1] for line in told if line.startswith("at "))
-        with frozen(folder, address) as run:
-            yield probe, run, address.removeprefix("serial:")
+        port = os.open(address.removeprefix("serial:"), os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            with frozen(folder, address) as run:
+                yield probe, run
+        finally:
+            os.close(port)
 
 
 def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
@@ -102,9 +110,7 @@ def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
     Returns:
         None if there was no freeze any more when the moment came: nothing was tried.
     """
-    with _freezing(folder) as (probe, run, path):
-        # The line stays open, so that the probe goes on telling.
-        port = os.open(path, os.O_RDONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    with _freezing(folder) as (probe, run):
         wait(wait_s)
         struck_s = monotonic_s()
         run.send_signal(blow.value)
@@ -115,7 +121,6 @@ def strike(folder: Path, blow: Blow, wait_s: float) -> Struck | None:
             wait(_LOOK_S)
         probe.send_signal(signal.SIGINT)
         probe.communicate()
-        os.close(port)
     if newest.state != DeviceState.FREEZE:
         return None
     return _judge(folder, blow, newest.device_ms)
@@ -147,7 +152,7 @@ class Bereft(NamedTuple):
 
 def strike_probe(folder: Path, blow: Blow, wait_s: float) -> Bereft | None:
     """Strike the probe's process ``wait_s`` into a freeze, and wait for the controller's end."""
-    with _freezing(folder) as (probe, run, _):
+    with _freezing(folder) as (probe, run):
         wait(wait_s)
         samples = telemetry_in(folder / "log")
         if samples[-1][1].state != DeviceState.FREEZE:
