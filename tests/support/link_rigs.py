@@ -70,6 +70,7 @@ class Probe(ScriptedDevice):
         up: Weather of what it sends.
         down: Weather of what is sent to it.
         heard: Bodies that got to it.
+        heard_ms: When, by ``now_ms``.
         said: Bodies that it sent, whatever became of them.
         requests: Commands that got as far as its firmware.
         off_ms: When its output went off last, by ``now_ms``; None while none has.
@@ -78,6 +79,7 @@ class Probe(ScriptedDevice):
     def __init__(self, *, seed: int, schema_hash: int = SCHEMA_HASH) -> None:
         self.up = self.down = FAIR
         self.heard: list[bytes] = []
+        self.heard_ms: list[int] = []
         self.said: list[bytes] = []
         self.requests: list[Request] = []
         self.off_ms: int | None = None
@@ -94,6 +96,7 @@ class Probe(ScriptedDevice):
         now_ms = round(now_s * 1000.0)
         arrived = self._weather_down.carry(incoming, now_ms, self.down)
         self.heard += self._hears.feed(arrived)
+        self.heard_ms += [now_ms] * (len(self.heard) - len(self.heard_ms))
         sent = super().advance_to(now_s, arrived)
         self.said += self._says.feed(sent)
         return self._weather_up.carry(sent, now_ms, self.up)
@@ -124,6 +127,7 @@ class Host:
         mode: What its leases claim.
         leases: Whether it sends any.
         sent: Bodies that it sent.
+        sent_ms: When, by the probe's ``now_ms``.
         received: What it took.
         failed: Commands that it gave up.
         lost: What the link said when it was gone; empty while it is there.
@@ -135,6 +139,7 @@ class Host:
         self.mode = HostMode.IDLE
         self.leases = True
         self.sent: list[bytes] = []
+        self.sent_ms: list[int] = []
         self.received: list[Received] = []
         self.failed: list[CommandFailed] = []
         self.lost = ""
@@ -197,6 +202,7 @@ class Host:
         self.failed += self.session.poll(self._rig.now_s)
         for body in self.session.outgoing():
             self.sent.append(body)
+            self.sent_ms.append(self._rig.probe.now_ms)
             await self.send(body)
 
     async def send(self, body: bytes) -> None:
@@ -215,7 +221,7 @@ class Host:
         counter = self.ask(op, **values)
         await self._rig.until(lambda: not self.session.busy)
         if not self.answers(counter):
-            self._rig.stalled = True  # Nobody keeps frames back here: they got no processor.
+            self._rig.look_for_stall()
         assert self.answers(counter) == [Answer.ACCEPTED]
 
     async def freeze(self) -> None:
@@ -325,8 +331,11 @@ class Rig:
     def check_freezes(self) -> None:
         """Hold the probe to a freeze that nothing has ended."""
         if self.probe.state is not DeviceState.FREEZE:
-            self.stalled = True  # Its leases may have got no processor: worth another telling.
+            self.look_for_stall()
             raise AssertionError(f"{self.probe.state!r} after {self.probe.trip_cause!r}")
+
+    def look_for_stall(self) -> None:
+        """Note whether frames that nobody keeps back took too long to the probe, or never came."""
 
     def check_went_safe(self, since_ms: int) -> None:
         """Hold the probe to SR-01: no lease gets through any more, and its output is off."""
@@ -415,6 +424,16 @@ class ServedRig(Rig):
             self.stalled = True
         await self._let_it_carry()
         self._due_s = max(self._due_s, loop.time() - self.step_s)
+
+    def look_for_stall(self) -> None:
+        if self.probe.down != FAIR:
+            return
+        probe = self.probe
+        arrived_ms = dict(zip(probe.heard, probe.heard_ms, strict=True))
+        for host in self._hosts:
+            for body, sent_ms in zip(host.sent, host.sent_ms, strict=True):
+                if arrived_ms.get(body, probe.now_ms) - sent_ms > BEHIND_MS:
+                    self.stalled = True
 
     async def _let_it_carry(self) -> None:
         """Slow the probe's time down while a link without trouble is behind: a busy machine."""
