@@ -25,6 +25,7 @@ KEY_ID_MAX: Final = 255
 FINGERPRINT_SIZE: Final = 4
 """Bytes of the SHA-256 of a key: enough to tell two apart, of no use to find one."""
 FILE_SCHEMA: Final = 1
+FILE_SIZE_MAX: Final = 4096
 
 _DEVICE: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,15}")
 _MADE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")

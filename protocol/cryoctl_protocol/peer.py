@@ -166,6 +166,14 @@ class DeviceUrl:
         return f"{self.scheme}:{self.path}" + (f"?{query}" if query else "")
 
 
+def is_host(text: str) -> bool:
+    """Return True if ``text`` is an address, or what a program can ask for the address of."""
+    try:
+        return bool(text.encode("idna"))
+    except UnicodeError:  # An empty part, or one of more than 63 characters.
+        return False
+
+
 class Reach(StrEnum):
     """From where somebody could speak on a link: what proves a command there follows from it."""
 

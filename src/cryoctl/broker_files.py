@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from enum import StrEnum
@@ -11,12 +12,16 @@ from typing import Final, NamedTuple
 from cryoctl.certificates import (
     AUTHORITY,
     SERVER,
+    hosts_of_server,
     make_authority,
     make_client,
     make_server,
+    revoke_client,
     write_new,
 )
+from cryoctl.issued import REVOKED
 from cryoctl.mosquitto import BrokerError, common_lines
+from cryoctl.private_file import write_private
 from cryoctl_protocol.mqtt.topics import NAME, ROOT, Leaf
 
 CONFIGURATION: Final = "mosquitto.conf"
@@ -27,6 +32,10 @@ _SHOWN: Final = (Leaf.BIRTH, Leaf.CONN, Leaf.STATE, Leaf.TELE, Leaf.EVENT)
 _JSON: Final = "json/#"
 _SITE: Final = re.compile(r"^# site (\S+)$", re.MULTILINE)
 _USER: Final = re.compile(r"^user (\S+)$", re.MULTILINE)
+_CRL_LINE: Final = re.compile(r"^crlfile \S", re.MULTILINE)
+_LABEL: Final = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*", re.ASCII)
+"""RFC 1123, section 2.1, and underscores, which names within a network do have."""
 
 
 class Role(StrEnum):
@@ -44,15 +53,25 @@ class BrokerFolder(NamedTuple):
         site: Of its devices.
         port: Where the broker listens.
         users: Everybody who has a certificate and rights.
+        looks_for_revoked: Whether it refuses certificates that were taken back.
     """
 
     site: str
     port: int
     users: tuple[str, ...]
+    looks_for_revoked: bool
 
 
-def create(folder: Path, *, site: str, hosts: Sequence[str], listen: str, port: int = PORT) -> None:
-    """Make the folder of a broker that knows nobody yet.
+def create(
+    folder: Path,
+    *,
+    site: str,
+    hosts: Sequence[str],
+    listen: str,
+    port: int = PORT,
+    users: Sequence[tuple[str, Role]] = (),
+) -> None:
+    """Make the folder of a broker; nothing is written before everything is found to be possible.
 
     Args:
         folder: New, or empty.
@@ -60,11 +79,15 @@ def create(folder: Path, *, site: str, hosts: Sequence[str], listen: str, port: 
         hosts: Names and addresses by which clients will call the broker.
         listen: Address to listen at; empty is every one.
         port: To listen at.
+        users: Whom it knows from the beginning.
 
     Raises:
         BrokerError: There is a broker already, a name that cannot be, or no cryptography.
     """
     _check_name("site", site)
+    for host in hosts:
+        _check_host(host)
+    _check_users(folder, [name for name, _ in users])
     for name in (f"{AUTHORITY}.crt", f"{AUTHORITY}.key", CONFIGURATION, ACL):
         if (folder / name).exists():
             raise BrokerError(
@@ -82,21 +105,74 @@ def create(folder: Path, *, site: str, hosts: Sequence[str], listen: str, port: 
         f"# Who may do what, by the name in the certificate.\n# site {site}\n".encode(),
     )
     write_new(folder / CONFIGURATION, _configuration(folder.resolve(), listen, port).encode())
+    for name, role in users:
+        add_user(folder, name, role)
 
 
 def add_user(folder: Path, name: str, role: Role) -> None:
     """Make a certificate and give its owner the rights of a role.
 
     Raises:
-        BrokerError: No broker's folder, or the name cannot be, or is taken.
+        BrokerError: No broker's folder, the name cannot be, or is taken, or the broker would not
+            look for what the name had before.
     """
-    found = read_folder(folder)
-    _check_name("name", name)
-    if name in found.users or name in _RESERVED:
-        raise BrokerError(f"{folder}: name '{name}' is taken")
+    found = _read_to_revoke(folder)
+    _check_users(folder, [name], taken=found.users)
     make_client(folder, name)
     with (folder / ACL).open("a", encoding="utf-8") as file:
         file.write(acl_section(found.site, name, role))
+
+
+def revoke_user(folder: Path, name: str) -> None:
+    """Shut somebody out: take rights and every certificate that the name ever had.
+
+    Raises:
+        BrokerError: No broker's folder, nobody of this name, or the broker would not look.
+    """
+    found = _read_to_revoke(folder)
+    if not revoke_client(folder, name) and name not in found.users:
+        raise _nobody(folder, name, found)
+    acl = (folder / ACL).read_text("utf-8")
+    write_private(folder / ACL, without_section(acl, name), replaces=True)
+
+
+def renew_user(folder: Path, name: str) -> None:
+    """Make a new certificate for somebody; rights stay, the former certificate is revoked.
+
+    Raises:
+        BrokerError: No broker's folder, nobody of this name, or the broker would not look.
+    """
+    found = _read_to_revoke(folder)
+    if name not in found.users:
+        raise _nobody(folder, name, found)
+    _check_users(folder, [name])
+    make_client(folder, name, replaces=True)
+
+
+def renew_server(folder: Path) -> None:
+    """Make a new certificate for the server, for the same names and addresses.
+
+    Raises:
+        BrokerError: No broker's folder.
+    """
+    read_folder(folder)
+    make_server(folder, hosts_of_server(folder), replaces=True)
+
+
+def _nobody(folder: Path, name: str, found: BrokerFolder) -> BrokerError:
+    return BrokerError(
+        f"{folder}: nobody is called '{name}' (there are: {', '.join(found.users) or 'none'})"
+    )
+
+
+def _read_to_revoke(folder: Path) -> BrokerFolder:
+    found = read_folder(folder)
+    if not found.looks_for_revoked:
+        raise BrokerError(
+            f"{folder / CONFIGURATION}: has no crlfile, so that the broker would still let in who "
+            f"is revoked; add the line: crlfile {folder.resolve() / REVOKED}"
+        )
+    return found
 
 
 def read_folder(folder: Path) -> BrokerFolder:
@@ -110,7 +186,8 @@ def read_folder(folder: Path) -> BrokerFolder:
     port = re.search(r"^listener (\d+)", configuration, re.MULTILINE)
     if site is None or port is None:
         raise BrokerError(f"{folder}: no broker's folder of cryoctl broker init")
-    return BrokerFolder(site[1], int(port[1]), tuple(_USER.findall(acl)))
+    looks = _CRL_LINE.search(configuration) is not None
+    return BrokerFolder(site[1], int(port[1]), tuple(_USER.findall(acl)), looks)
 
 
 def acl_section(site: str, name: str, role: Role) -> str:
@@ -137,12 +214,21 @@ def acl_section(site: str, name: str, role: Role) -> str:
     return "\n".join(["", f"# {role}", f"user {name}", *(f"topic {right}" for right in rights), ""])
 
 
+def without_section(acl: str, name: str) -> str:
+    """Return what an ACL file says of everybody but ``name``."""
+    section = (
+        rf"(?:^# (?:{'|'.join(Role)})\n)?^user {re.escape(name)}\n(?:(?!user |pattern |#).*\n)*"
+    )
+    return re.sub(section, "", f"{acl}\n", flags=re.MULTILINE).rstrip("\n") + "\n"
+
+
 def _configuration(folder: Path, listen: str, port: int) -> str:
     lines = [
         "# Written by cryoctl broker init; yours to change.",
         *common_lines(),
         f"listener {port} {listen}".rstrip(),
         f"cafile {folder / AUTHORITY}.crt",
+        f"crlfile {folder / REVOKED}",
         f"certfile {folder / SERVER}.crt",
         f"keyfile {folder / SERVER}.key",
         "tls_version tlsv1.3",
@@ -162,3 +248,24 @@ def _check_name(what: str, name: str) -> None:
             f"{what} '{name}': letters, digits and . _ - only, at most 64, beginning with a letter "
             "or digit"
         )
+
+
+def _check_users(folder: Path, names: Sequence[str], taken: Sequence[str] = ()) -> None:
+    for name in names:
+        _check_name("name", name)
+        if name in _RESERVED or name in taken:
+            raise BrokerError(f"{folder}: name '{name}' is taken")
+        if names.count(name) > 1:
+            raise BrokerError(f"{folder}: named twice: {name}")
+
+
+def _check_host(host: str) -> None:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        if not _HOST.fullmatch(host):
+            raise BrokerError(
+                f"host '{host}': expected an address, or a name of letters, digits and - in parts "
+                "of at most 63 with a dot between them; a name with other letters goes in its "
+                "xn-- form"
+            ) from None

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import click
 
-from cryoctl.broker_files import CONFIGURATION, PORT, Role, add_user, create, read_folder
+from cryoctl.broker_files import (
+    CONFIGURATION,
+    PORT,
+    Role,
+    add_user,
+    create,
+    read_folder,
+    renew_server,
+    renew_user,
+    revoke_user,
+)
 from cryoctl.exit_codes import EXIT_LINK
 from cryoctl.mosquitto import LOOPBACK, free_port, loopback_configuration, start
 
@@ -68,14 +81,8 @@ def init(
         *((name, Role.CONTROLLER) for name in controllers),
         *((name, Role.VIEWER) for name in viewers),
     ]
-    names = [name for name, _ in roles]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise click.UsageError(f"named twice: {', '.join(twice)}")
     listen = "" if hosts else LOOPBACK
-    create(folder, site=site, hosts=[*hosts, *_HERE], listen=listen, port=port)
-    for name, role in roles:
-        add_user(folder, name, role)
+    create(folder, site=site, hosts=[*hosts, *_HERE], listen=listen, port=port, users=roles)
     click.echo(f"{folder}: a broker for site {site}, {len(roles)} certificates; keys are 0600")
     click.echo(f"next:\n  cryoctl broker run {folder}")
     host = hosts[0] if hosts else LOOPBACK
@@ -103,6 +110,41 @@ def add(folder: Path, name: str, role: str) -> None:
 
 
 @broker.command()
+@_folder_argument
+@click.argument("name")
+def revoke(folder: Path, name: str) -> None:
+    """Shut NAME out: take its rights, and every certificate that it ever had.
+
+    The broker learns of it when started anew. The name may be added again.
+    """
+    revoke_user(folder, name)
+    click.echo(
+        f"{folder}: {name} is revoked and its files are deleted; a broker that runs still lets it "
+        f"in: end it and start it anew\nnext:\n  cryoctl broker run {folder}"
+    )
+
+
+@broker.command()
+@_folder_argument
+@click.argument("name", required=False)
+def renew(folder: Path, name: str | None) -> None:
+    """Make a new certificate and key for NAME, or for the server without one.
+
+    The former certificate of NAME is revoked; rights stay as they are.
+    """
+    if name is None:
+        renew_server(folder)
+        told = "the server has a new certificate; a broker that runs shows the former one"
+    else:
+        renew_user(folder, name)
+        told = (
+            f"give {name} its two new files; the former certificate is revoked, but a broker that "
+            "runs still takes it"
+        )
+    click.echo(f"{folder}: {told}: end it and start it anew\nnext:\n  cryoctl broker run {folder}")
+
+
+@broker.command()
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--port", type=click.IntRange(1, 0xFFFF), help="Without DIR: where to listen.")
 def run(folder: Path | None, port: int | None) -> int:
@@ -124,13 +166,7 @@ def run(folder: Path | None, port: int | None) -> int:
 
 
 def _run(configuration: Path, port: int, place: str) -> int:
-    # A broker that nobody asks for any more must not stay: SIGTERM is as Ctrl-C, and that counts
-    # even where a script has started us in the background, with it ignored.
-    before = {
-        number: signal.signal(number, signal.default_int_handler)
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
+    with _ends_with_us():
         process = start(configuration, port)
         try:
             click.echo(f"broker at  {place}")
@@ -139,11 +175,24 @@ def _run(configuration: Path, port: int, place: str) -> int:
             return 0
         finally:
             _end(process)
+    click.echo(f"cryoctl: mosquitto ended by itself, exit code {code}", err=True)
+    return EXIT_LINK
+
+
+@contextlib.contextmanager
+def _ends_with_us() -> Iterator[None]:
+    """Have what would end us raise KeyboardInterrupt: a broker nobody asks for must not stay."""
+    # Ctrl-C counts even where a script has started us in the background, with it ignored.
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # A terminal that is closed ends us, too, unless somebody wanted that not to be so (nohup).
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    click.echo(f"cryoctl: mosquitto ended by itself, exit code {code}", err=True)
-    return EXIT_LINK
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

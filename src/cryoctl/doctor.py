@@ -6,8 +6,8 @@ device may send.
 
 from __future__ import annotations
 
-import os
 import secrets
+import shlex
 import socket
 import ssl
 import threading
@@ -24,7 +24,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from cryoctl.certificates import expiry_of
 from cryoctl.clock import monotonic_s, utc_now
 from cryoctl.mosquitto import BrokerError
-from cryoctl_protocol.mqtt.address import MqttAddress
+from cryoctl_protocol.mqtt.address import PASSWORD_VARIABLE, MqttAddress
 from cryoctl_protocol.mqtt.connection import tls_context
 from cryoctl_protocol.mqtt.topics import ROOT, Conn, Leaf, Topics
 from cryoctl_protocol.peer import AddressError
@@ -36,7 +36,6 @@ EXPIRY_WARNING_DAYS: Final = 30
 ECHOES: Final = 31
 ECHO_GOOD_MS: Final = 20.0
 """A broker that waits for company (Nagle) takes 44 ms and more; one on this machine takes 1."""
-_ALSO_FOR_OTHERS: Final = 0o077
 
 
 class Level(StrEnum):
@@ -114,15 +113,6 @@ def _examine_tls(address: MqttAddress) -> Iterator[Finding]:
     yield _expiry("the broker's certificate", datetime.fromtimestamp(not_after_s, tz=UTC))
     if address.cert is not None:
         yield _examine_own(Path(address.cert))
-    if address.key is not None and os.name == "posix":
-        mode = Path(address.key).stat().st_mode & 0o777
-        is_open = bool(mode & _ALSO_FOR_OTHERS)
-        yield Finding(
-            Level.PROBLEM if is_open else Level.OK,
-            f"key {address.key} is for its owner alone"
-            if not is_open
-            else f"key {address.key} is open to others (mode {mode:03o}): chmod 600 it",
-        )
 
 
 def _examine_own(certificate: Path) -> Finding:
@@ -137,7 +127,7 @@ def _expiry(what: str, until: datetime) -> Finding:
     days = (until - utc_now()).days
     text = f"{what} is good until {until:%Y-%m-%d}, {days} days"
     if days < EXPIRY_WARNING_DAYS:
-        return Finding(Level.WARNING, f"{text}: make a new one in time")
+        return Finding(Level.WARNING, f"{text}: make a new one in time (cryoctl broker renew)")
     return Finding(Level.OK, text)
 
 
@@ -191,10 +181,23 @@ def _examine_commands(visit: _Visit, address: MqttAddress) -> Iterator[Finding]:
         yield Finding(
             Level.PROBLEM,
             f"a retained message lies on {topic}; devices ignore it, but somebody put it there. "
-            f"Clear it: mosquitto_pub -V 5 -h {address.host} -p {address.port} -t {topic} -r -n",
+            f"Clear it: {_clearing(topic, address)}",
         )
     if not kept:
         yield Finding(Level.OK, "no retained message on cmd or lease, as far as this user may look")
+
+
+def _clearing(topic: str, address: MqttAddress) -> str:
+    """Return the shell command that clears a topic; its name is a stranger's."""
+    words = ["mosquitto_pub", "-V", "5", "-h", address.host, "-p", str(address.port)]
+    if address.tls:
+        words += ["--tls-use-os-certs"] if address.ca is None else ["--cafile", address.ca]
+    if address.cert is not None and address.key is not None:
+        words += ["--cert", address.cert, "--key", address.key]
+    if address.user is not None:
+        words += ["-u", address.user]
+    command = shlex.join([*words, "-t", topic, "-r", "-n"])
+    return f'{command} -P "${PASSWORD_VARIABLE}"' if address.password else command
 
 
 def _examine_devices(visit: _Visit, address: MqttAddress) -> Finding:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryoctl.clock import utc_now
-from cryoctl.private_file import file_error, read_private, refuse_others, write_private
+from cryoctl.private_file import write_private
 from cryoctl_protocol.device_keys import (
+    FILE_SIZE_MAX,
     KEY_ID_MAX,
     KEY_SIZE,
     KEYS_MAX,
@@ -21,10 +22,10 @@ from cryoctl_protocol.device_keys import (
     next_key_id,
     parse_device_keys,
 )
+from cryoctl_protocol.private_file import file_error, read_private, refuse_others
 from cryoctl_protocol.toml_text import FileError
 
 FOLDER_VARIABLE: Final = "CRYOCTL_KEYS"
-FILE_SIZE_MAX: Final = 4096
 
 
 def key_folder(given: Path | None = None) -> Path:

@@ -1,44 +1,14 @@
-"""Files that only their owner may read, as keys have to be; others are refused, not repaired."""
+"""Writes files that only their owner may read."""
 
 from __future__ import annotations
 
+import glob
 import os
-import shlex
+import secrets
 from pathlib import Path
 from typing import Final
 
-from cryoctl_protocol.toml_text import FileError, Problem
-
-_FOR_OTHERS: Final = 0o077
-
-
-def read_private(path: Path, size_max: int) -> bytes:
-    """Return what is in a file, one byte more than ``size_max`` at most.
-
-    Raises:
-        FileError: It cannot be read, or is open to others than its owner.
-    """
-    try:
-        with path.open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            data = stream.read(size_max + 1)
-    except OSError as error:
-        raise file_error(path, error.strerror or "cannot be read") from error
-    refuse_others(path, mode)
-    return data
-
-
-def refuse_others(path: Path, mode: int, wanted: str = "600") -> None:
-    """Raise FileError, with the command that helps, if others than the owner may do anything.
-
-    Windows has no such modes: there the rights of the user's own folder are what protects.
-    """
-    if os.name == "posix" and mode & _FOR_OTHERS:
-        raise file_error(
-            path,
-            f"a key that others may read or change (mode {mode & 0o777:03o}); "
-            f"chmod {wanted} {shlex.quote(str(path))}",
-        )
+_TOKEN_BYTES: Final = 4
 
 
 def write_private(path: Path, text: str, *, replaces: bool = False) -> None:
@@ -49,7 +19,12 @@ def write_private(path: Path, text: str, *, replaces: bool = False) -> None:
         OSError: It cannot be written.
     """
     # Never for a moment open to others: the mode is there from the beginning.
-    target = path.with_name(f".{path.name}.new") if replaces else path
+    target = path
+    if replaces:
+        # What a killed program left half-written must neither stand in the way nor lie about.
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{'?' * 2 * _TOKEN_BYTES}.new"):
+            left.unlink(missing_ok=True)
+        target = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.new")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     descriptor = os.open(target, flags, 0o600)
     try:
@@ -62,8 +37,3 @@ def write_private(path: Path, text: str, *, replaces: bool = False) -> None:
     except BaseException:
         target.unlink(missing_ok=True)
         raise
-
-
-def file_error(path: Path, text: str) -> FileError:
-    """Return the error of one file."""
-    return FileError([Problem(str(path), None, "", text)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from cryoctl.private_file import file_error, read_private
+from cryoctl_protocol.private_file import file_error, read_private
 
 KEY_MIN: Final = 32
 """Bytes; what HMAC-SHA256 makes full use of (RFC 2104, section 3)."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from cryoctl.dialect import dialect_of, host_speaks_first
 from cryoctl.port_link import LoopPump, PortLink
-from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Reach
+from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Reach, is_host
 
 CONNECT_S: Final = 3.0
 READ_SIZE: Final = 4096
@@ -62,7 +62,7 @@ def host_and_port(url: DeviceUrl, path: str, expected: str) -> tuple[str, int]:
     """Return the two in ``//HOST:PORT``; raises AddressError."""
     host, _, port = path.removeprefix("//").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
+    if not is_host(host) or not (port.isascii() and port.isdigit() and 0 < int(port) <= PORT_MAX):
         raise AddressError(f"device {url}: expected {expected}")
     return host, int(port)
 

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,24 @@ def test_a_new_key_has_a_file_for_its_owner_alone(folder: Path) -> None:
     assert (folder / "CRYO-0001.toml").stat().st_mode & 0o777 == 0o600
     assert [file.name for file in folder.iterdir()] == ["CRYO-0001.toml"]
     assert (len(made.newest.secret), made.newest.key_id) == (32, 1)
+
+
+@posix_only
+def test_a_program_that_was_killed_while_it_wrote_leaves_nothing_in_the_way(folder: Path) -> None:
+    before = store(folder).new("CRYO-0001")
+    code = (
+        "import os, sys; os.fsync = lambda _: os.kill(os.getpid(), 9)\n"
+        "from cryoctl.cli import invoke; sys.exit(invoke(['keys', 'rotate', 'CRYO-0001']))"
+    )
+
+    killed = subprocess.run([sys.executable, "-c", code], check=False, timeout=60.0)
+
+    assert killed.returncode == -9
+    assert len(list(folder.iterdir())) == 2
+    assert store(folder).read("CRYO-0001") == before
+    assert store(folder).rotate("CRYO-0001").former == before.newest
+    assert store(folder).retire("CRYO-0001").former is None
+    assert [file.name for file in folder.iterdir()] == ["CRYO-0001.toml"]
 
 
 def test_no_two_keys_are_alike(folder: Path) -> None:

@@ -109,6 +109,21 @@ def test_every_shipped_scenario_and_profile_has_its_row() -> None:
     assert set(first_cells(page("profiles"), "| profile |")) == set(profile_names())
 
 
+def test_every_variable_of_the_environment_is_named_in_reference_and_how_to() -> None:
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "protocol").rglob("*.py")]
+    read = {
+        name
+        for path in sources
+        for name in re.findall(r'"(CRYOCTL_[A-Z_]+)"', path.read_text("utf-8"))
+    }
+
+    assert "CRYOCTL_MQTT_PASSWORD" in read
+    for folder in ("reference", "how-to"):
+        pages = (ROOT / "docs" / folder).glob("*.md")
+        told = "".join(page.read_text("utf-8") for page in pages)
+        assert {name for name in read if name not in told} == set()
+
+
 def test_the_exit_codes_are_those_of_the_program() -> None:
     codes = {value for name, value in vars(exit_codes).items() if name.startswith("EXIT_")}
 

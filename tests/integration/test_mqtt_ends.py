@@ -186,6 +186,35 @@ async def test_a_probe_that_leaves_is_said_to_be_offline(broker: Broker) -> None
     await ends.run(story)
 
 
+async def test_a_broker_that_stands_still_holds_up_kilobytes_and_no_megabytes(
+    broker: Broker,
+) -> None:
+    connected = asyncio.Event()
+    sender = BrokerConnection(
+        broker.address(),
+        identifier="sender",
+        subscribe=[("nothing", False)],
+        on_message=lambda _: None,
+        on_connected=connected.set,
+    )
+    task = asyncio.get_running_loop().create_task(sender.run())
+    await asyncio.wait_for(connected.wait(), 10.0)
+
+    broker.freeze()
+    offered = 0
+    while offered < 512 and sender.dropped == 0:
+        sender.post("anything", bytes(1024))
+        offered += 1
+        await asyncio.sleep(0.001)  # Room for what can be sent to be sent.
+
+    assert sender.connected
+    # The receiver's own buffer has room for some 64.
+    assert offered < 256
+    broker.thaw()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 def test_certificates_that_cannot_be_used_are_said_by_the_simulator(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

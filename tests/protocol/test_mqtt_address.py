@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ def test_an_address_has_a_usual_port_and_may_name_another() -> None:
 
 def test_files_and_user_are_taken_over_and_not_shown(tmp_path: Path) -> None:
     for name in ("ca", "cert", "key"):
-        (tmp_path / name).touch()
+        (tmp_path / name).touch(0o600)
     at = tmp_path
 
     address = read(f"mqtts://h/s/d?user=desk&ca={at}/ca&cert={at}/cert&key={at}/key")
@@ -41,6 +42,8 @@ def test_files_and_user_are_taken_over_and_not_shown(tmp_path: Path) -> None:
         ("mqtt://h/a/b/c", "expected SITE/DEVICE behind the broker"),
         ("mqtt:///bench/p", "expected HOST or HOST:PORT"),
         ("mqtt://h:0/bench/p", "expected HOST or HOST:PORT"),
+        ("mqtt://a..b/bench/p", "expected HOST or HOST:PORT"),
+        (f"mqtt://{'h' * 64}/bench/p", "expected HOST or HOST:PORT"),
         ("mqtt://h:x/bench/p", "expected HOST or HOST:PORT"),
         ("mqtt://h:65536/bench/p", "expected HOST or HOST:PORT"),
         ("mqtt://me:secret@h/bench/p", "no user or password in an address"),
@@ -61,6 +64,20 @@ def test_what_cannot_be_meant_is_said(text: str, said: str) -> None:
 
     assert said in str(error.value)
     assert "secret" not in str(error.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
+def test_a_key_that_others_may_read_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    for name in ("cert", "key"):
+        (tmp_path / name).touch(0o644)
+    address = f"mqtts://h/s/d?cert={tmp_path}/cert&key={tmp_path}/key"
+
+    with pytest.raises(AddressError) as error:
+        read(address)
+    assert f"(mode 644); chmod 600 {tmp_path}/key" in str(error.value)
+
+    (tmp_path / "key").chmod(0o600)
+    assert read(address).key == f"{tmp_path}/key"
 
 
 def test_the_password_comes_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cryoctl.cli import invoke
 from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.messages import ID_OF, Hello
 from cryoctl_protocol.peer import AddressError, DeviceUrl
@@ -107,23 +108,54 @@ def test_a_pty_that_nobody_reads_drops_and_counts(pty_end: PtyEndpoint) -> None:
 
 def test_a_pty_has_a_path_that_outlives_its_number(tmp_path: Path) -> None:
     link = tmp_path / "probe"
-    first = PtyEndpoint(link)
-    again = PtyEndpoint(link)  # As after a crash that left the link behind.
+    link.symlink_to("/dev/pts/gone")  # As after a crash that left the link behind.
+    endpoint = PtyEndpoint(link)
 
-    assert again.address == f"serial:{link}"
+    assert endpoint.address == f"serial:{link}"
     assert link.readlink().exists()
-    first.close()
-    again.close()
+    endpoint.close()
     assert not link.is_symlink()
 
 
-def test_a_file_that_is_no_link_is_never_replaced(tmp_path: Path) -> None:
+def test_the_path_of_a_probe_that_is_served_is_not_taken_from_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    link = tmp_path / "probe"
+    first = PtyEndpoint(link)
+    port = link.readlink()
+
+    assert invoke(["sim", "--pty", "--link", str(link)]) == 2
+
+    said = capsys.readouterr().err
+    assert f"{link}: leads to {port}, which is there" in said
+    assert link.readlink() == port
+    first.close()
+    assert not link.is_symlink()
+
+
+def test_a_path_that_somebody_else_has_taken_meanwhile_is_left_to_them(tmp_path: Path) -> None:
+    link = tmp_path / "probe"
+    endpoint = PtyEndpoint(link)
+    link.unlink()
+    link.symlink_to("/dev/pts/of-another")
+
+    endpoint.close()
+
+    assert link.is_symlink()
+
+
+def test_a_file_that_is_no_link_is_never_replaced_and_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mine = tmp_path / "notes"
     mine.write_text("mine")
 
-    with pytest.raises(FileExistsError):
-        PtyEndpoint(mine)
+    assert invoke(["sim", "--pty", "--link", str(mine)]) == 2
+    assert invoke(["sim", "--pty", "--link", str(tmp_path / "no" / "folder")]) == 2
 
+    said = capsys.readouterr().err
+    assert f"cryoctl: {mine}: is there and is no link" in said
+    assert f"cryoctl: {tmp_path / 'no' / 'folder'}: No such file or directory" in said
     assert mine.read_text() == "mine"
 
 

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from cryoctl_protocol.mqtt.topics import NAME, Topics
-from cryoctl_protocol.peer import AddressError, DeviceUrl
+from cryoctl_protocol.peer import AddressError, DeviceUrl, is_host
+from cryoctl_protocol.private_file import refuse_others
+from cryoctl_protocol.toml_text import FileError
 
 PLAIN: Final = "mqtt"
 TLS: Final = "mqtts"
@@ -71,6 +73,7 @@ class MqttAddress(NamedTuple):
         for name, path in files.items():
             if path is not None and not Path(path).is_file():
                 raise AddressError(f"device {url}: {name}: there is no file {path}")
+        _refuse_open_key(files["key"])
         user = url.get("user")
         if user is not None and not NAME.fullmatch(user):
             raise AddressError(f"device {url}: user '{user}': {_NAME_RULE}")
@@ -102,6 +105,15 @@ class MqttAddress(NamedTuple):
         return f"{scheme}://{self.broker}/{self.site}/{self.device}".rstrip("/")
 
 
+def _refuse_open_key(key: str | None) -> None:
+    if key is None:
+        return
+    try:
+        refuse_others(Path(key), Path(key).stat().st_mode)
+    except FileError as error:
+        raise AddressError(str(error)) from error
+
+
 def _host(url: DeviceUrl) -> tuple[str, int]:
     parts = urlsplit(f"{url.scheme}:{url.path}")
     if parts.password is not None or parts.username is not None:
@@ -113,7 +125,7 @@ def _host(url: DeviceUrl) -> tuple[str, int]:
         port = parts.port
     except ValueError:
         port = 0
-    if not parts.hostname or port == 0:
+    if not parts.hostname or not is_host(parts.hostname) or port == 0:
         raise AddressError(f"device {url}: expected HOST or HOST:PORT, such as {_EXAMPLE}")
     return parts.hostname, port or _PORTS[url.scheme]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -14,12 +15,14 @@ from typing import TYPE_CHECKING, Final
 import click
 
 if TYPE_CHECKING:
+    from cryoctl_protocol.mqtt.address import MqttAddress
     from cryoctl_simulator.served.endpoints import Endpoint
     from cryoctl_simulator.served.fault_port import FaultServer
     from cryoctl_simulator.served.server import ServedProbe
 
 PORT_MAX: Final = 0xFFFF
 PROFILE: Final = "n2o-20g"
+_CONTROLLER: Final = "CONTROLLER"
 
 
 class HostPort(click.ParamType[tuple[str, int]]):
@@ -112,16 +115,19 @@ def sim(
     if scenario is not None:
         params.append(("scenario", scenario))
     with contextlib.ExitStack() as stack:
+        ended = _until_signal(stack)  # First: nothing that is made from here on may be left behind.
         description, device, back_door = _make_probe(dialect, profile, params, fault_port, key_file)
         if back_door is not None:
             stack.callback(back_door.close)
         endpoint: Endpoint
         if mqtt is not None:
-            endpoint = _at_broker(mqtt, device)
+            endpoint, place = _at_broker(mqtt, device)
         elif tcp is not None:
             endpoint = TcpEndpoint(*tcp)
+            place = endpoint.address
         else:
             endpoint = _open_pty(link)
+            place = endpoint.address
         stack.callback(endpoint.close)
         stream = None if log is None else stack.enter_context(log.open("w", buffering=1))
         server = ProbeServer(
@@ -136,8 +142,8 @@ def sim(
         click.echo(f"at         {endpoint.address}")
         if back_door is not None:
             click.echo(f"faults at  {back_door.address}")
-        click.echo(f"next:\n  cryoctl run{_arguments(dialect, profile, endpoint.address)}")
-        server.run(_until_signal(stack))
+        click.echo(f"next:\n  cryoctl run{_arguments(dialect, profile, place)}")
+        server.run(ended)
         click.echo(
             f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
             f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
@@ -155,8 +161,8 @@ def _refuse_with_ascii(*options: object) -> None:
         )
 
 
-def _at_broker(url: str, device: ServedProbe) -> Endpoint:
-    """Return a place at a broker."""
+def _at_broker(url: str, device: ServedProbe) -> tuple[Endpoint, str]:
+    """Return a place at a broker, and the address by which a controller finds it."""
     from cryoctl_protocol.mqtt.address import MqttAddress
     from cryoctl_protocol.peer import DeviceUrl
     from cryoctl_simulator.device import SimulatedDevice
@@ -168,7 +174,22 @@ def _at_broker(url: str, device: ServedProbe) -> Endpoint:
         click.echo(f"broker     {line}", err=True)
 
     address = MqttAddress.of(DeviceUrl.parse(url), site_only=True)
-    return MqttEndpoint(address, device.device_id, tell)
+    endpoint = MqttEndpoint(address, device.device_id, tell)
+    return endpoint, endpoint.address + _query_of_controller(address)
+
+
+def _query_of_controller(address: MqttAddress) -> str:
+    """Return how a controller gets in where the probe has got in by ``address``."""
+    words = []
+    if address.user is not None:
+        words.append(f"user={_CONTROLLER}")
+    if address.ca is not None:
+        words.append(f"ca={address.ca}")
+    if address.cert is not None:
+        # Beside those of the probe, as cryoctl broker init writes them.
+        path = Path(address.cert).with_name(_CONTROLLER)
+        words += [f"cert={path}.crt", f"key={path}.key"]
+    return "?" + "&".join(words) if words else ""
 
 
 def _make_probe(
@@ -179,8 +200,9 @@ def _make_probe(
     key_file: Path | None,
 ) -> tuple[str, ServedProbe, FaultServer | None]:
     """Return a line about the probe, the probe, and its back door if it is to have one."""
-    from cryoctl_protocol.device_keys import parse_device_keys
+    from cryoctl_protocol.device_keys import FILE_SIZE_MAX, parse_device_keys
     from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_protocol.private_file import read_private
     from cryoctl_simulator.ascii_probe import MODEL, AsciiProbe
     from cryoctl_simulator.device import SimulatedDevice
     from cryoctl_simulator.link import open_link
@@ -193,7 +215,7 @@ def _make_probe(
         other = AsciiProbe.on_hardware_of(device)
         return f"{opened.description}, as a {MODEL} that speaks ASCII lines", other, None
     if key_file is not None:
-        text = key_file.read_text("ascii", "replace")
+        text = read_private(key_file, FILE_SIZE_MAX).decode("ascii", "replace")
         device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
     back_door = None if fault_port is None else FaultServer(device, fault_port)
     return opened.description, device, back_door
@@ -207,7 +229,7 @@ def _arguments(dialect: str, profile: str, address: str) -> str:
             f"--device '{address}?dialect=ascii&speaks_first=host'"
         )
     other = "" if profile == PROFILE else f" --profile {profile}"
-    return f"{other} --arm-and-start --device {address}"
+    return f"{other} --arm-and-start --device {shlex.quote(address)}"
 
 
 def _open_pty(link: Path | None) -> Endpoint:
@@ -223,12 +245,16 @@ def _open_pty(link: Path | None) -> Endpoint:
 
 
 def _until_signal(stack: contextlib.ExitStack) -> Callable[[], bool]:
-    """Return what says that Ctrl-C or SIGTERM has come."""
+    """Return what says that Ctrl-C, SIGTERM or the end of the terminal has come."""
     seen: list[int] = []
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         seen.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    # Unless somebody wanted us to outlive the terminal (nohup).
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    for number in numbers:
         stack.callback(signal.signal, number, signal.signal(number, on_signal))
     return lambda: bool(seen)

@@ -20,6 +20,9 @@ class PtyEndpoint:
     Args:
         link: A path that always leads to it, whatever number the port gets; replaced if it is a
             link of an earlier run.
+
+    Raises:
+        FileExistsError: The link leads to a port that is there, or is no link.
     """
 
     def __init__(self, link: Path | None = None) -> None:
@@ -27,10 +30,11 @@ class PtyEndpoint:
         self.dropped_bytes = 0
         self.refused = 0
         self._link = link
+        _refuse_taken(link)  # Before there is a port: the new one may have the number of before.
         self._master, port = os.openpty()
         # Before anybody opens it: in its first state it would echo what the probe sends.
         tty.setraw(port)
-        name = os.ttyname(port)
+        self._name = os.ttyname(port)
         os.close(port)  # Else a program that closes the port would not be noticed.
         os.set_blocking(self._master, False)
         self._poll = select.poll()
@@ -39,8 +43,12 @@ class PtyEndpoint:
         if link is not None:
             if link.is_symlink():
                 link.unlink()
-            link.symlink_to(name)
-        self.address = f"serial:{link or name}"
+            try:
+                link.symlink_to(self._name)
+            except OSError as error:  # It names the port, which is not what is wrong.
+                os.close(self._master)
+                raise OSError(error.errno, error.strerror, str(link)) from error
+        self.address = f"serial:{link or self._name}"
 
     def poll(self) -> bool:
         """Look who is there; return True while somebody has it open."""
@@ -72,5 +80,27 @@ class PtyEndpoint:
     def close(self) -> None:
         """Give it up."""
         os.close(self._master)
-        if self._link is not None:
+        # Somebody may have put another there meanwhile.
+        if self._link is not None and _leads_to(self._link) == self._name:
             self._link.unlink(missing_ok=True)
+
+
+def _leads_to(link: Path) -> str | None:
+    try:
+        return str(link.readlink())
+    except OSError:
+        return None
+
+
+def _refuse_taken(link: Path | None) -> None:
+    if link is None or not link.exists():
+        return
+    port = _leads_to(link)
+    if port is None:
+        text = "is there and is no link; give --link another path"
+    else:
+        text = (
+            f"leads to {port}, which is there: does another cryoctl sim serve it? Give --link "
+            "another path, or delete this one if nobody does"
+        )
+    raise FileExistsError(errno.EEXIST, text, str(link))
