@@ -40,6 +40,7 @@ PROTOCOL_MINOR: Final = 0
 VENDOR_ID_FIRST: Final = 0xC0
 VENDOR_ID_LAST: Final = 0xEF
 """Message ids outside the table's hash, free for a maker's own data; never used by interlocks."""
+_UNPRINTABLE: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,5 +302,10 @@ ID_OF: Final[dict[type[Any], int]] = {row.cls: row.message_id for row in MESSAGE
 
 
 def unpadded(text: bytes) -> str:
-    """Return a text field without its padding; what is no ASCII shows as a replacement."""
-    return text.rstrip(b"\0").decode("ascii", "replace")
+    """Return a text field without its padding; what no terminal should get is replaced."""
+    return printable(text.rstrip(b"\0").decode("ascii", "replace"))
+
+
+def printable(text: str) -> str:
+    """Return a stranger's text without what would move, colour or hide other text."""
+    return "".join(char if char.isprintable() else _UNPRINTABLE for char in text)

@@ -16,6 +16,7 @@ from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl.known_ports import usb_ports
 from cryoctl.mosquitto import BrokerError, find_mosquitto
 from cryoctl.port_hints import problem_of
+from cryoctl_protocol.messages import printable
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.peer import DeviceUrl
 
@@ -33,14 +34,9 @@ def doctor(url: str | None) -> int:
     """
     has_problem = False
     for finding in _examine_machine() if url is None else examine(_address(url)):
-        click.echo(f"{finding.level:<8} {_printable(finding.text)}")
+        click.echo(f"{finding.level:<8} {printable(finding.text)}")
         has_problem = has_problem or finding.level is Level.PROBLEM
     return EXIT_FAIL if has_problem else EXIT_PASS
-
-
-def _printable(text: str) -> str:
-    """Return ``text`` fit for a terminal: topics are whatever a stranger calls them."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _address(url: str) -> MqttAddress:

@@ -97,6 +97,7 @@ def _display(watched: Fleet) -> Iterator[tuple[Callable[[float], None], float]]:
         yield tell, _LINE_S
         return
     from rich.table import Table
+    from rich.text import Text
 
     with live_on(sys.stdout) as live:
 
@@ -109,7 +110,9 @@ def _display(watched: Fleet) -> Iterator[tuple[Callable[[float], None], float]]:
                 table.add_column(head, no_wrap=True)
             shown = max(1, live.console.height - 4)
             for row in rows[:shown]:
-                table.add_row(*row.cells(), style="" if row.link == "online" else "yellow")
+                table.add_row(
+                    *map(Text, row.cells()), style="" if row.link == "online" else "yellow"
+                )
             if len(rows) > shown:
                 table.caption = f"and {len(rows) - shown} more: --json lists all"
             live.update(table, refresh=True)

@@ -8,10 +8,18 @@ import signal
 
 import click
 
+from cryoctl.dialect import OWN
 from cryoctl.gateway import Gateway
 from cryoctl.port_link import RealTimeLoop
 from cryoctl_protocol.mqtt.address import MqttAddress
-from cryoctl_protocol.peer import AddressError, DeviceUrl, FrameLink, open_device
+from cryoctl_protocol.peer import (
+    AddressError,
+    DeviceUrl,
+    FrameLink,
+    LinkError,
+    Reach,
+    open_device,
+)
 
 
 @click.command()
@@ -22,7 +30,8 @@ def gateway(serial: str | None, device: str | None, mqtt: str) -> int:
     """Pass a probe's frames on to an MQTT broker and back until Ctrl-C.
 
     It holds no key: it can neither read secrets nor command the probe. It must be alone on the
-    port.
+    port. A probe of another dialect, without lease or authentication, or with the public key on a
+    real port is refused.
     """
     if (serial is None) == (device is None):
         raise click.UsageError("give --serial PATH or --device URL, one of them")
@@ -31,13 +40,24 @@ def gateway(serial: str | None, device: str | None, mqtt: str) -> int:
     if url.scheme in ("mqtt", "mqtts"):
         raise AddressError(f"device {url}: is on a broker already")
 
+    if (url.get("dialect") or OWN) != OWN:
+        raise AddressError(
+            f"device {url}: a gateway passes on what a broker cannot forge, and other dialects "
+            "have no tags: command such a probe on its cable"
+        )
+
     again = url
+    reach: Reach | None = None
 
     def open_probe() -> FrameLink:
-        nonlocal again
+        nonlocal again, reach
         opened = open_device(again)
         if opened.link is None:
             raise AddressError(f"device {url}: no probe on a cable; give a serial: or tcp: address")
+        if opened.reach is not (reach or opened.reach):  # The probe was judged by it.
+            opened.link.abort()
+            raise LinkError(f"device {url}: it was {reach} and leads to {opened.reach} now")
+        reach = opened.reach
         again = opened.again or again  # The same device, wherever it turns up.
         return opened.link
 
@@ -45,7 +65,8 @@ def gateway(serial: str | None, device: str | None, mqtt: str) -> int:
         click.echo(line, err=True)
 
     async def serve(link: FrameLink) -> None:
-        passing = Gateway(open_probe, address, tell)
+        assert reach is not None
+        passing = Gateway(open_probe, address, tell, reach=reach)
         serving = asyncio.create_task(passing.run(link))
         loop = asyncio.get_running_loop()
         with contextlib.suppress(NotImplementedError):  # Windows has Ctrl-C alone.

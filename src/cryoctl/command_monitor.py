@@ -65,13 +65,15 @@ def _display(watched: Monitor) -> Iterator[tuple[Callable[[float], None], float]
     if not sys.stdout.isatty():
         yield lambda now_s: click.echo(f"{now_s:8.1f} s  {watched.line(now_s)}"), _LINE_S
         return
+    from rich.text import Text
+
     with live_on(sys.stdout) as live:
         told: set[str] = set()
 
         def draw(now_s: float) -> None:
             table = two_columns()
             for name, text in watched.rows(now_s):
-                table.add_row(name, text, style=_COLOURS.get(name))
+                table.add_row(name, Text(text), style=_COLOURS.get(name))
             live.update(table, refresh=True)
             alarms = {alarm.id for alarm in watched.alarms(now_s)}
             if alarms - told:

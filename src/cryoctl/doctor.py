@@ -6,6 +6,7 @@ device may send.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shlex
 import socket
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, NamedTuple
@@ -36,6 +38,10 @@ EXPIRY_WARNING_DAYS: Final = 30
 ECHOES: Final = 31
 ECHO_GOOD_MS: Final = 20.0
 """A broker that waits for company (Nagle) takes 44 ms and more; one on this machine takes 1."""
+NEAR_S: Final = 0.5
+"""For an answer from this machine itself."""
+_ELSEWHERE: Final = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
+"""Addresses for documentation (RFC 5737, RFC 3849): nobody is there."""
 
 
 class Level(StrEnum):
@@ -82,6 +88,43 @@ def examine(address: MqttAddress) -> Iterator[Finding]:
     finally:
         visit.leave()
     yield _examine_anonymous(address)
+    if address.is_local:
+        yield _examine_reach(address)
+
+
+def _examine_reach(address: MqttAddress) -> Finding:
+    """Return whether a broker at a loopback address is for this machine alone, as it counts."""
+    open_at = [host for host in own_addresses() if _answers(host, address.port)]
+    if not open_at:
+        return Finding(Level.OK, "answers at this machine's loopback address alone")
+    return Finding(
+        Level.WARNING,
+        f"answers at {' and '.join(open_at)}, too: a controller that calls it by {address.host} "
+        "takes it for this machine's own, and a probe with the public key can be commanded by "
+        "whoever reaches it. Give probes keys of their own (cryoctl keys new), or have the broker "
+        "listen at 127.0.0.1 alone",
+    )
+
+
+def _answers(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=NEAR_S).close()
+    except OSError:
+        return False
+    return True
+
+
+def own_addresses() -> list[str]:
+    """Return addresses of this machine that others may reach, as far as they can be known."""
+    found: set[str] = set()
+    for family, elsewhere in _ELSEWHERE:
+        # Nothing is sent: a datagram socket that is connected only knows its way out.
+        with contextlib.suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as out:
+            out.connect((elsewhere, 9))
+            found.add(str(out.getsockname()[0]))
+    with contextlib.suppress(OSError):
+        found.update(str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None))
+    return sorted(a for a in found if not ip_address(a.partition("%")[0]).is_loopback)
 
 
 def _examine_tls(address: MqttAddress) -> Iterator[Finding]:

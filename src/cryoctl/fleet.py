@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from cryoctl_protocol.codes import DeviceState, Trip
 from cryoctl_protocol.framing import message_in
-from cryoctl_protocol.messages import Event, Hello, Vitals, unpadded
+from cryoctl_protocol.messages import Event, Hello, Vitals, printable, unpadded
 from cryoctl_protocol.mqtt.topics import ROOT, Conn, Leaf
 
 WATCHED: Final = (Leaf.BIRTH, Leaf.CONN, Leaf.STATE, Leaf.EVENT)
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 
     Attributes:
         link: ``online``, ``offline``, or for how long nothing was heard.
-        held: Trip that it holds; empty if none is known.
+        held: Trip that it holds; ``?`` if it holds one from before we looked, empty if none.
     """
 
     probe: str
@@ -107,9 +107,9 @@ class Fleet:
 def _row(name: str, seen: _Seen, now_s: float) -> Row:
     vitals = seen.vitals
     state = _state(vitals)
-    held = seen.trip.name if state in _HOLDING and seen.trip is not Trip.NONE else ""
+    held = _held(seen.trip) if state in _HOLDING else ""
     return Row(
-        probe=name,
+        probe=printable(name),  # Whoever may publish there has chosen it.
         link=_link(seen, now_s),
         state="" if state is None else state.name,
         tip_temp_c=None if vitals is None else vitals.tip_mdegc / 1000.0,
@@ -118,6 +118,10 @@ def _row(name: str, seen: _Seen, now_s: float) -> Row:
         held=held,
         profile="" if seen.hello is None else unpadded(seen.hello.profile_id),
     )
+
+
+def _held(trip: Trip) -> str:
+    return "?" if trip is Trip.NONE else trip.name
 
 
 def _state(vitals: Vitals | None) -> DeviceState | None:

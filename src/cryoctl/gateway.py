@@ -1,7 +1,8 @@
 """A probe on a cable, passed on to a broker; who passes frames on needs no key and is not trusted.
 
 It can lose frames and delay them, and the deadlines, counters and leases inside them see to the
-rest. When it dies, the probe's lease ends as with any cable that is pulled.
+rest. When it dies, the probe's lease ends as with any cable that is pulled. A probe without them,
+or one that everybody has the key of, is not passed on.
 """
 
 from __future__ import annotations
@@ -12,18 +13,55 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from cryoctl_protocol.auth import DEMO_KEY_ID
 from cryoctl_protocol.codec import SCHEMA_HASH, encode
-from cryoctl_protocol.framing import build
-from cryoctl_protocol.messages import ID_OF, PROTOCOL_MAJOR, PROTOCOL_MINOR, HelloHost
+from cryoctl_protocol.codes import Capability
+from cryoctl_protocol.framing import Parsed, build, message_of, parse
+from cryoctl_protocol.messages import (
+    ID_OF,
+    PROTOCOL_MAJOR,
+    PROTOCOL_MINOR,
+    Hello,
+    HelloHost,
+    unpadded,
+)
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
-from cryoctl_protocol.peer import FrameLink, LinkError
+from cryoctl_protocol.peer import FrameLink, LinkError, Reach
 
 REOPEN_S: Final = 0.5
 GREET_S: Final = 1.0
 """Between two greetings to a probe that has not said who it is."""
 WAITING_MAX: Final = 8
 """Bodies that may wait for the cable; the oldest gives way. The port itself puts STOP first."""
+_NEEDED: Final = (Capability.LEASE, Capability.AUTHENTICATION)
+
+
+class ProbeRefusedError(LinkError):
+    """A probe that must not be on a broker."""
+
+
+def refusal_of(hello: Hello, reach: Reach) -> str | None:
+    """Return why a probe must not be passed on to a broker; None if it may be.
+
+    Args:
+        hello: Who it says it is.
+        reach: From where somebody could speak on its cable.
+    """
+    device = unpadded(hello.device_id)
+    lacking = [need.name for need in _NEEDED if not hello.capabilities & need]
+    if lacking:
+        return (
+            f"probe {device} has no {' and no '.join(map(str, lacking))}: at a broker anybody "
+            "could command it, and nothing would end what was begun; command it on its cable"
+        )
+    if hello.key_id == DEMO_KEY_ID and reach is not Reach.COMPUTER:
+        return (
+            f"probe {device} has the public key alone, so anybody who reaches the broker could "
+            f"command it. Give it one of its own: cryoctl keys new {device}, "
+            f"cryoctl keys export {device} --out FILE"
+        )
+    return None
 
 
 class Gateway:
@@ -33,6 +71,7 @@ class Gateway:
         open_probe: Opens the probe's port; raises LinkError while it is not there.
         address: Broker and site; the probe is named by its serial number.
         tell: Called with a line for people.
+        reach: From where somebody could speak on the probe's cable.
 
     Attributes:
         up: Bodies of the probe that were passed on.
@@ -44,11 +83,14 @@ class Gateway:
         open_probe: Callable[[], FrameLink],
         address: MqttAddress,
         tell: Callable[[str], None],
+        *,
+        reach: Reach,
     ) -> None:
         self.up = 0
         self.down = 0
         self._open_probe = open_probe
         self._tell = tell
+        self._reach = reach
         self._link: FrameLink | None = None
         self._waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
         self._something = asyncio.Event()
@@ -60,10 +102,19 @@ class Gateway:
 
         Args:
             link: The probe's port, open.
+
+        Raises:
+            ProbeRefusedError: The probe must not be on a broker.
         """
-        tasks = [asyncio.create_task(self._side.run()), asyncio.create_task(self._carry_down())]
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._side.run(), self._carry_down(), self._carry_up(link))
+        ]
         try:
-            await self._carry_up(link)
+            # None of them ends by itself; half a gateway would look like a whole one.
+            ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
             await self._side.leave()
             for task in tasks:
@@ -81,8 +132,11 @@ class Gateway:
                     frame = await link.receive()
                     self.up += 1
                     told = ""
+                    self._judge(frame.data)
                     self._side.publish(frame.data)
                     await self._ask_who(link, frame.received_s)
+            except ProbeRefusedError:
+                raise
             except LinkError as error:
                 if str(error) != told:
                     told = str(error)
@@ -90,6 +144,15 @@ class Gateway:
             self._link = None
             self._side.absent()
             link = await self._open_again()
+
+    def _judge(self, body: bytes) -> None:
+        parsed = parse(body)
+        if not isinstance(parsed, Parsed) or parsed.message_id != ID_OF[Hello]:
+            return
+        hello = message_of(parsed)
+        refusal = refusal_of(hello, self._reach) if isinstance(hello, Hello) else None
+        if refusal is not None:
+            raise ProbeRefusedError(refusal)
 
     async def _ask_who(self, link: FrameLink, now_s: float) -> None:
         """Greet a probe that a session has; it says HELLO by itself only while there is none."""
@@ -101,11 +164,15 @@ class Gateway:
         await link.send(build(ID_OF[HelloHost], encode(hello), seq=0, session=0, key=None))
 
     async def _open_again(self) -> FrameLink:
+        told = ""
         while True:
             await asyncio.sleep(REOPEN_S)
             try:
                 link = await asyncio.to_thread(self._open_probe)
-            except LinkError:
+            except Exception as error:  # noqa: BLE001  # Also a file that is gone for a moment.
+                if str(error) != told:
+                    told = str(error)
+                    self._tell(f"not there again: {told}")
                 continue
             self._waiting.clear()  # What was said to the port before this one is old.
             return link

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from serial.tools import list_ports
 
 from cryoctl.files import read_text
+from cryoctl_protocol.messages import printable
 from cryoctl_protocol.peer import LinkError
 from cryoctl_protocol.toml_text import FileError, Problem, load_toml
 
@@ -196,12 +197,13 @@ def usb_ports() -> list[UsbPort]:
 
 
 def _usb_port(port: Any) -> UsbPort:
-    return UsbPort(
+    product = port.product or (port.description if port.description != "n/a" else "") or ""
+    return UsbPort(  # The device has written these texts, whoever made it.
         device=port.device,
-        manufacturer=getattr(port, "manufacturer", None) or "",
-        product=port.product or (port.description if port.description != "n/a" else "") or "",
+        manufacturer=printable(getattr(port, "manufacturer", None) or ""),
+        product=printable(product),
         vid_pid="" if port.vid is None else f"{port.vid:04x}:{port.pid:04x}",
-        serial_number=port.serial_number or "",
+        serial_number=printable(port.serial_number or ""),
         location=getattr(port, "location", None) or "",
     )
 

@@ -49,7 +49,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         safe = (
             "safe state not confirmed"
             if trip.time_to_safe_ms is None
-            else f"safe after {trip.time_to_safe_ms:g} ms"
+            else f"confirmed safe after {trip.time_to_safe_ms:g} ms"
         )
         first = "first cause" if trip.first_out else "then"
         lines.append(

@@ -9,10 +9,11 @@ dialect ask first.
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from cryoctl.dialect import Dialect, PollingDialect
 from cryoctl_protocol.messages import ID_OF, Stop
@@ -22,6 +23,8 @@ PROBE_HEARD_S: Final = 3.0
 """A probe sends VITALS every 200 ms and HELLO every second, session or none."""
 UNSENT_MAX: Final = 4
 """Frames that may wait for a stalled port: everything is said again, and old news is worthless."""
+UNSENT_LIFE_S: Final = 0.25
+"""As long as a controller repeats a command; not every probe has deadlines that void a late one."""
 SEEN_SHOWN: Final = 24
 _TEXT: Final = frozenset(range(32, 127)) | frozenset(b"\t\r\n\x1b")
 _MESSAGE_ID_AT: Final = 1  # In a body: version and flags, message id.
@@ -139,6 +142,14 @@ class ThreadPump:
         self._stopped.set()
 
 
+class _Unsent(NamedTuple):
+    """A frame of which the port has taken nothing yet."""
+
+    wire: bytes
+    until_s: float
+    is_stop: bool = False
+
+
 class PortLink:
     """A ``FrameLink`` over a port.
 
@@ -166,8 +177,7 @@ class PortLink:
         self._frames: deque[Frame] = deque()
         self._partial = b""
         """The rest of a frame of which some bytes are out already."""
-        self._unsent: deque[bytes] = deque()
-        self._unsent_stop = b""
+        self._unsent: deque[_Unsent] = deque()
         self._lost = ""
         self._started_s: float | None = None
         self._speaks_first = speaks_first
@@ -190,28 +200,31 @@ class PortLink:
         now_s = asyncio.get_running_loop().time()
         wire = self._dialect.encode(data, now_s)
         if wire:
-            self._queue(wire, is_stop=data[_MESSAGE_ID_AT] == _STOP_ID)
+            self._queue(wire, now_s, is_stop=data[_MESSAGE_ID_AT] == _STOP_ID)
             self.flush()
         self._arrive(b"", now_s)
         self._check()
 
-    def _queue(self, wire: bytes, *, is_stop: bool) -> None:
+    def _queue(self, wire: bytes, now_s: float, *, is_stop: bool) -> None:
         if is_stop:
-            self._unsent_stop = wire  # The newest says it all, and nothing may push it out.
+            # What was asked before it must not come after it: a probe without counters would freeze
+            # again. It says it all, and can never be too late.
+            self.dropped_frames += sum(not unsent.is_stop for unsent in self._unsent)
+            self._unsent.clear()
+            self._unsent.append(_Unsent(wire, math.inf, is_stop=True))
             return
-        if len(self._unsent) >= UNSENT_MAX:
+        oldest = 1 if self._unsent and self._unsent[0].is_stop else 0  # Nothing pushes STOP out.
+        if len(self._unsent) - oldest >= UNSENT_MAX:
+            del self._unsent[oldest]
+            self.dropped_frames += 1
+        self._unsent.append(_Unsent(wire, now_s + UNSENT_LIFE_S))
+
+    def _next_wire(self, now_s: float) -> bytes:
+        """Return the oldest frame that is not too old, which stays where it is; none if none is."""
+        while self._unsent and now_s > self._unsent[0].until_s:
             self._unsent.popleft()
             self.dropped_frames += 1
-        self._unsent.append(wire)
-
-    def _next_unsent(self) -> bytes:
-        """Return what is to go out next: the rest of a frame begun, STOP, then the oldest."""
-        if self._partial:
-            return self._partial
-        if self._unsent_stop:
-            stop, self._unsent_stop = self._unsent_stop, b""
-            return stop
-        return self._unsent.popleft() if self._unsent else b""
+        return self._unsent[0].wire if self._unsent else b""
 
     async def receive(self) -> Frame:
         """Wait for the next frame; raises LinkError when the port is gone."""
@@ -259,16 +272,21 @@ class PortLink:
         """Write what fits; nothing to a device that has not shown to be a probe."""
         if self._lost or not (self._heard or self._asked):
             return
+        now_s = asyncio.get_running_loop().time()
         try:
-            while data := self._next_unsent():
-                sent = self._port.write(data)
-                self._partial = data[sent:]
-                if self._partial:
+            # The rest of a frame begun comes first: cut off, it would swallow what follows.
+            while wire := self._partial or self._next_wire(now_s):
+                sent = self._port.write(wire)
+                if sent and not self._partial:
+                    self._unsent.popleft()
+                if sent:
+                    self._partial = wire[sent:]
+                if sent < len(wire):
                     break
         except OSError as error:
             self.lose(_reason(error))
             return
-        self._pump.want_room(bool(self._partial))
+        self._pump.want_room(bool(self._partial or self._unsent))
 
     def lose(self, reason: str) -> None:
         """Give the port up; ``receive`` and ``send`` then raise with ``reason``."""
@@ -302,7 +320,7 @@ class PortLink:
         wire = dialect.poll(now_s)
         if wire:
             self._asked = True
-            self._queue(wire, is_stop=False)
+            self._queue(wire, now_s, is_stop=False)
             self.flush()
         self._arrive(b"", now_s)
 

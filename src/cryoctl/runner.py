@@ -8,9 +8,10 @@ import json
 import platform
 import secrets
 import shutil
+import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -386,6 +387,7 @@ class _Shell:
             self._on_tick,
             open_again=open_again,
             call_in_loop=call_in_loop,
+            tell=_tell,
         )
         self._switch.attach(supervisor)
         return supervisor
@@ -436,6 +438,12 @@ class _Shell:
             except SpeedMissedError as error:
                 missed = str(error)
         return loop.time(), missed
+
+
+def _tell(text: str) -> None:
+    """Say something to whoever watches the run, if somebody does."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
 
 
 @contextmanager

@@ -66,9 +66,10 @@ class Supervisor:
         link: To the device; opened already.
         operator: Asks for begin, arm and start.
         on_tick: Called after every control tick with the time; for progress displays.
-        open_again: Opens the link anew once it was lost; raises LinkError while it cannot.
+        open_again: Opens the link anew once it was lost; raises while it cannot.
         call_in_loop: Has the loop call something, from any thread and any signal handler: a STOP
             asked for goes out at once. None, as in virtual time: with the next tick.
+        tell: Called with a line for people when a lost link cannot be opened again.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Supervisor:
         *,
         open_again: Callable[[], FrameLink] | None = None,
         call_in_loop: Callable[[Callable[[], None]], object] | None = None,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.controller = controller
         self._link = link
@@ -87,6 +89,7 @@ class Supervisor:
         self._on_tick = on_tick
         self._open_again = open_again
         self._call_in_loop = call_in_loop
+        self._tell = tell
         self._nap: asyncio.Future[bool] | None = None
         self._stop = StopWish()
         self._why_given_up = ""
@@ -160,17 +163,21 @@ class Supervisor:
     async def _bring_back(self, open_again: Callable[[], FrameLink]) -> None:
         """Open the link again and again until it is there; for ever, if it cannot be."""
         loop = asyncio.get_running_loop()
+        told = ""
         while True:
             await asyncio.sleep(REOPEN_S)
             # Opening may take seconds, as with a host that does not answer.
             opening = loop.run_in_executor(None, open_again)
             try:
                 link = await asyncio.shield(opening)
-            except LinkError:
-                continue
             except asyncio.CancelledError:
                 opening.add_done_callback(_abort)
                 raise
+            except Exception as error:  # noqa: BLE001  # A file may be gone for a moment, as well.
+                if self._tell is not None and str(error) != told:
+                    self._tell(f"the link cannot be opened again: {error}")
+                told = str(error)
+                continue
             self._link, self._gone = link, False
             self.controller.on_link_back(loop.time())
             await self._send(loop.time())

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from io import StringIO
+
+import pytest
+
+from cryoctl.command_fleet import _display
+from cryoctl.command_monitor import _display as display_of_one
 from cryoctl.fleet import Fleet
+from cryoctl.monitor import Monitor
 from cryoctl_protocol.codes import DeviceState, EventCode, Trip
 from cryoctl_protocol.messages import Event, Vitals
 from tests.support.protocol_builders import identity, plain
@@ -77,3 +85,47 @@ def test_a_state_of_a_later_version_is_left_blank() -> None:
     fleet.take("cryo/1/bench/P-1/state", plain(vitals(200)), 0.0)
 
     assert fleet.rows(0.0)[0].state == ""
+
+
+def test_a_trip_from_before_we_looked_is_a_question_mark() -> None:
+    fleet = a_fleet()
+
+    fleet.take("cryo/1/bench/P-1/state", plain(vitals(DeviceState.FAULT)), 0.5)
+
+    assert fleet.rows(0.5)[0].held == "?"
+
+
+class Terminal(StringIO):
+    """A terminal as the program sees it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_what_a_stranger_calls_his_probe_is_shown_and_does_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fleet = Fleet()
+    hello = identity(profile_id=b"\x1b[/b]".ljust(16, b"\0"))
+    fleet.take("cryo/1/bench/x[red]\x1b]0;mine\x07\u202ey/birth", plain(hello), 0.0)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+
+    with _display(fleet) as (show, _):
+        show(0.0)
+
+    shown = terminal.getvalue()
+    assert "bench/x[red]\ufffd]0;mine\ufffd\ufffdy" in shown
+    assert "\ufffd[/b]" in shown
+
+
+def test_a_monitor_shows_a_probes_texts_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monitor = Monitor()
+    monitor.take(plain(identity(device_id=b"[/red]\x1b[2J".ljust(16, b"\0"))), 0.0)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+
+    with display_of_one(monitor) as (show, _):
+        show(0.0)
+
+    assert "[/red]\ufffd[2J, firmware" in terminal.getvalue()

@@ -20,6 +20,7 @@ from cryoctl.port_link import UNSENT_MAX, PortLink, ThreadPump, describe_strange
 from cryoctl.serial_port import SerialPort
 from cryoctl.serial_port import open_link as open_serial
 from cryoctl.tcp_port import open_link as open_tcp
+from cryoctl.virtual_time import VirtualTimeLoop, sleep_until
 from cryoctl_protocol.codec import encode
 from cryoctl_protocol.codes import SafeAction, Trip
 from cryoctl_protocol.framing import Deframer, build, wrap
@@ -271,6 +272,71 @@ def test_stop_passes_everything_that_waits_for_a_stalled_port() -> None:
     assert sent == [STOP] + [BODY] * UNSENT_MAX
     assert link.dropped_frames == 40 - UNSENT_MAX
     assert port.closed
+
+
+def heard_from_afar(link: PortLink) -> None:
+    link.take(b"\0" + wrap(BODY))
+
+
+@pytest.mark.requirement("SR-29")
+def test_nothing_asked_before_a_stop_comes_after_it() -> None:
+    port = StalledPort()
+    link = PortLink(port, "stalled", QuietPump(), OwnDialect())
+
+    async def work() -> None:
+        await link.send(BODY)
+        heard_from_afar(link)
+        for _ in range(3):
+            await link.send(BODY)
+        await link.send(STOP)
+        port.room = 10_000
+        link.flush()
+        await link.close()
+
+    drive(work)
+    assert Deframer().feed(port.taken) == [STOP]
+    assert link.dropped_frames == 3
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize(("stalled_s", "sent"), [(0.24, 3), (0.26, 0)])
+def test_what_waited_longer_than_a_command_lives_is_never_sent(stalled_s: float, sent: int) -> None:
+    port = StalledPort()
+    link = PortLink(port, "stalled", QuietPump(), OwnDialect())
+
+    async def main() -> None:
+        await link.send(BODY)
+        heard_from_afar(link)
+        for _ in range(3):
+            await link.send(BODY)
+        await sleep_until(stalled_s)
+        port.room = 10_000
+        link.flush()
+        await link.close()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+    assert Deframer().feed(port.taken) == [BODY] * sent
+    assert link.dropped_frames == 3 - sent
+
+
+@pytest.mark.requirement("SR-24")
+def test_a_stop_never_gets_too_old() -> None:
+    port = StalledPort()
+    link = PortLink(port, "stalled", QuietPump(), OwnDialect())
+
+    async def main() -> None:
+        await link.send(BODY)
+        heard_from_afar(link)
+        await link.send(STOP)
+        await sleep_until(60.0)
+        port.room = 10_000
+        link.flush()
+        await link.close()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(main())
+    assert Deframer().feed(port.taken) == [STOP]
 
 
 def test_a_frame_begun_is_finished_before_anything_else() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from cryoctl.cycles import Verdict
+from cryoctl.outcome import render_outcome
 from cryoctl.plots import cycle_svg
 from cryoctl.recording import RecordingError, load_recording, recover_recording
 from cryoctl.replay import Answer
@@ -241,3 +242,16 @@ def test_results_of_a_recording_that_has_gone_are_the_same_error(tmp_path: Path)
 
     with pytest.raises(ResultsError, match=r"results not written: .*run\.mcap: cannot be read"):
         write_results(Result.of(Summary.model_validate(summary)))
+
+
+@pytest.mark.parametrize(
+    ("time_to_safe_ms", "told"),
+    [(2224.0, "; confirmed safe after 2224 ms\n"), (None, "; safe state not confirmed\n")],
+)
+def test_a_trip_is_told_with_when_its_end_was_confirmed_which_is_not_when_it_came(
+    time_to_safe_ms: float | None, told: str
+) -> None:
+    trip = TRIP | {"time_to_safe_ms": time_to_safe_ms}
+    summary = Summary.model_validate(SUMMARY | {"trips": [trip]})
+
+    assert told in render_outcome(summary, None, "cryoctl", colour=False)

@@ -21,6 +21,7 @@ from cryoctl_protocol.codes import Answer, Op, Result, SafeAction, Trip
 from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.messages import Stop
 from cryoctl_protocol.peer import Frame, LinkError
+from cryoctl_protocol.toml_text import FileError, Problem
 from tests.support.bench import a_device, automatic_bench, settings
 from tests.support.builders import KeepingSink, a_treatment, as_message, n2o_profile
 from tests.support.scripted_device import ScriptedDevice
@@ -428,3 +429,61 @@ def test_an_exception_in_the_shell_sends_stop_before_it_leaves() -> None:
         runner.run(shell.run(until_s=3600.0))
 
     assert isinstance(as_message(sent[-1]), Stop)
+
+
+class LinkThatGoes(PeerLink):
+    """A link to a device that is unplugged at a moment."""
+
+    async def receive(self) -> Frame:
+        if asyncio.get_running_loop().time() >= 8.0:
+            raise LinkError("unplugged")
+        return await super().receive()
+
+
+class LoopWithThreads(VirtualTimeLoop):
+    """Virtual time in which whatever a thread would do takes none."""
+
+    def run_in_executor(  # type: ignore[override]
+        self, _executor: object, work: Callable[[], object]
+    ) -> asyncio.Future[object]:
+        done: asyncio.Future[object] = self.create_future()
+        try:
+            done.set_result(work())
+        except (LinkError, FileError, UnicodeError) as error:
+            done.set_exception(error)
+        return done
+
+
+def test_whatever_keeps_a_lost_link_shut_is_told_once_and_it_is_tried_again() -> None:
+    device = a_device()
+    told: list[str] = []
+    reasons: list[Exception] = [
+        LinkError("no such port"),
+        LinkError("no such port"),
+        FileError([Problem("ports.toml", 3, "", "cannot be read")]),
+        UnicodeError("label empty or too long"),
+    ]
+
+    def open_again() -> PeerLink:
+        if reasons:
+            raise reasons.pop(0)
+        return PeerLink(device)
+
+    sink = KeepingSink()
+    controller = Controller(a_treatment(count=1), n2o_profile(), settings(), sink)
+    supervisor = Supervisor(
+        controller,
+        LinkThatGoes(device),
+        AutomaticOperator(),
+        open_again=open_again,
+        tell=told.append,
+    )
+    with asyncio.Runner(loop_factory=LoopWithThreads) as runner:
+        runner.run(supervisor.run(until_s=12.0))
+
+    assert told[0] == "the link cannot be opened again: no such port"
+    assert "ports.toml" in told[1]
+    assert "label empty or too long" in told[2]
+    assert len(told) == 3
+    assert reasons == []
+    assert controller.trips[0].notice.trip is Trip.LINK

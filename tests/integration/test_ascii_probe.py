@@ -19,11 +19,13 @@ from cryoctl.supervisor import Supervisor
 from cryoctl.treatment import Treatment
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_protocol.auth import DEMO_KEY
-from cryoctl_protocol.codes import DeviceState, Trip
+from cryoctl_protocol.codes import DeviceState, HostMode, Op, SafeAction, Trip
+from cryoctl_protocol.host_session import HostSession
 from cryoctl_protocol.peer import DeviceUrl, LinkError, open_device
 from cryoctl_protocol.profile import load_profile
 from cryoctl_simulator.ascii_probe import AsciiProbe
 from cryoctl_simulator.device import SimulatedDevice
+from tests.support.protocol_builders import command
 from tests.support.stack import ListSink, treatment
 
 STEP_S = 0.01
@@ -36,6 +38,7 @@ class Line:
         self.probe = probe
         self.written = b""
         self.first_written_s: float | None = None
+        self.stalled = False
         self.loses: Callable[[float], bool] = lambda _now_s: False
         self.hears: Callable[[bytes], bytes] = lambda said: said
         self._waiting = b""
@@ -49,6 +52,8 @@ class Line:
         return b""
 
     def write(self, data: bytes) -> int:
+        if self.stalled:
+            return 0
         if self.first_written_s is None:
             self.first_written_s = asyncio.get_running_loop().time()
         self.written += data
@@ -177,6 +182,55 @@ def test_a_stop_shuts_its_valve_and_is_believed_only_when_it_says_so() -> None:
     assert (safe.valve, safe.shutoff_open) == (0.0, 0)
     before = shown[: shown.index(safe)]
     assert all(s.state == DeviceState.FREEZE for s in before)
+
+
+@pytest.mark.requirement("SR-29")
+def test_a_freeze_that_waits_for_a_stalled_port_is_void_with_the_stop_after_it() -> None:
+    """It has no counters and holds no trip: told to freeze after OFF, it would freeze."""
+    bench = Bench()
+    line, link = bench.line, bench.link
+    host = HostSession(DEMO_KEY, nonce_seed=b"test")
+
+    async def listen() -> None:
+        while True:
+            frame = await link.receive()
+            host.on_body(frame.data, frame.received_s)
+
+    async def go_on(seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + seconds
+        while loop.time() < until_s:
+            await asyncio.sleep(STEP_S)
+            host.poll(loop.time())
+            host.lease(HostMode.IDLE, loop.time())
+            for body in host.outgoing():
+                await link.send(body)
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        listening = loop.create_task(listen())
+        host.open(loop.time())
+        await go_on(1.0)
+        for op in (Op.ARM, Op.START):
+            host.command(command(op), loop.time())
+            await go_on(0.1)
+        line.stalled = True
+        host.command(command(Op.FREEZE, setpoint_mdegc=-40_000), loop.time())
+        await go_on(0.1)
+        assert any(unsent.wire.startswith(b"FREEZE -40.000*") for unsent in link._unsent)
+        host.stop(SafeAction.OFF, Trip.OPERATOR_STOP)
+        await go_on(0.05)
+        line.stalled = False
+        link.flush()
+        await go_on(0.5)
+        listening.cancel()
+        link.abort()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(story())
+
+    assert b"OFF*" in line.written
+    assert b"FREEZE" not in line.written
 
 
 def test_nothing_stops_it_when_the_controller_is_gone() -> None:

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ import pytest
 from cryoctl.certificates import make_authority
 from cryoctl.cli import invoke
 from cryoctl.clock import utc_now
+from cryoctl.doctor import own_addresses
 from cryoctl.mosquitto import free_port
 from cryoctl_protocol.mqtt.connection import BrokerConnection
-from tests.support.broker import Broker, plain_broker, require_mosquitto, tls_broker
+from tests.support.broker import Broker, broker_at, plain_broker, require_mosquitto, tls_broker
 
 pytestmark = pytest.mark.real_time
 BODY = b"what only its sender may say"
@@ -281,6 +283,32 @@ def test_a_broker_as_init_makes_it_has_no_problem(
     assert "ok       refuses us what only a device may say" in said
     assert "ok       refuses who has no name" in said
     assert "problem" not in said
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere 127.0.0.2 is no address")
+@pytest.mark.parametrize(
+    ("listen", "told"),
+    [
+        ("0.0.0.0", "warning  answers at 127.0.0.2, too: a controller that calls it by 127.0.0.1"),
+        ("127.0.0.1", "ok       answers at this machine's loopback address alone"),
+    ],
+)
+def test_a_broker_that_counts_as_this_machine_and_answers_elsewhere_is_a_warning(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    listen: str,
+    told: str,
+) -> None:
+    monkeypatch.setattr("cryoctl.doctor.own_addresses", lambda: ["127.0.0.2"])
+    with broker_at(tmp_path, listen) as broker:
+        _, said = examined(capsys, broker.url(device=""))
+
+    assert told in said
+
+
+def test_addresses_of_this_machine_are_those_that_others_may_reach() -> None:
+    assert not any(ip_address(a.partition("%")[0]).is_loopback for a in own_addresses())
 
 
 def test_what_lies_on_a_command_topic_is_found_and_left_there(

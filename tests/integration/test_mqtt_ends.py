@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from cryoctl.cli import invoke
+from cryoctl.gateway import Gateway, ProbeRefusedError
 from cryoctl.mqtt_link import MqttLink
 from cryoctl_protocol.codec import PAYLOAD_SIZE
-from cryoctl_protocol.codes import SafeAction, Trip
-from cryoctl_protocol.framing import build
+from cryoctl_protocol.codes import Capability, SafeAction, Trip
+from cryoctl_protocol.framing import DELIMITER, build, wrap
 from cryoctl_protocol.messages import ID_OF, Hello, HelloHost, Stop, Vitals
+from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received
 from cryoctl_protocol.mqtt.device_side import DeviceSide
-from cryoctl_protocol.peer import LinkError
-from tests.support.broker import DEVICE, Broker, plain_broker, until
+from cryoctl_protocol.peer import DeviceUrl, Frame, FrameLink, LinkError, Reach
+from cryoctl_protocol.toml_text import FileError, Problem
+from cryoctl_simulator.served.mqtt_endpoint import MqttEndpoint
+from tests.support.broker import DEVICE, Broker, plain_broker, tls_broker, until
 from tests.support.protocol_builders import identity, plain
 
 pytestmark = pytest.mark.real_time
@@ -230,3 +236,294 @@ def test_a_serial_number_that_no_topic_can_hold_is_refused(
 ) -> None:
     assert invoke(["sim", "--serial", serial, "--tcp", "127.0.0.1:0"]) == 2
     assert "letters, digits and . _ - only, at most 16" in capsys.readouterr().err
+
+
+# -- troubles of a probe at its broker -------------------------------------------------------------
+
+
+OTHER_HELLO = plain(identity(device_id=b"OTHER-9".ljust(16, b"\0")))
+
+
+async def test_a_second_probe_of_the_same_name_is_named_as_the_cause_and_both_calm_down(
+    broker: Broker,
+) -> None:
+    told: list[str] = []
+    sides = [
+        DeviceSide(broker.address(device=""), on_body=lambda _: None, tell=told.append)
+        for _ in range(2)
+    ]
+    for side in sides:
+        side.publish(HELLO)
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(side.run()) for side in sides]
+    try:
+        await until(lambda: any("does a second simulator" in line for line in told), within_s=30.0)
+        openings = sum(side.openings for side in sides)
+        await asyncio.sleep(3.0)
+        assert sum(side.openings for side in sides) - openings <= 2
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_broker_that_says_our_name_was_taken_is_believed_at_once() -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(bytes.fromhex("2003 0000 00"))  # CONNACK
+        await reader.read(1000)
+        writer.write(bytes.fromhex("9005 0001 00 01 01"))  # SUBACK
+        writer.write(bytes.fromhex("e002 8e 00"))  # DISCONNECT, 142: session taken over.
+        await writer.drain()
+        await reader.read(1000)
+        writer.close()
+
+    told: list[str] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}/bench"
+    address = MqttAddress.of(DeviceUrl.parse(url), site_only=True)
+    side = DeviceSide(address, on_body=lambda _: None, tell=told.append)
+    side.publish(HELLO)
+    task = asyncio.get_running_loop().create_task(side.run())
+    try:
+        await until(lambda: any("another client has come under our name" in line for line in told))
+        await asyncio.sleep(1.0)
+        assert side.openings == 1
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.close()
+
+    assert "cryo-bench-probe-1" in told[-1]
+
+
+async def test_a_probe_whose_certificate_is_gone_for_a_moment_comes_back(tmp_path: Path) -> None:
+    told: list[str] = []
+    with tls_broker(tmp_path) as broker:
+        address = broker.address(DEVICE, device="")
+        side = DeviceSide(address, on_body=lambda _: None, tell=told.append)
+        side.publish(HELLO)
+        task = asyncio.get_running_loop().create_task(side.run())
+        try:
+            await until(lambda: side.connected)
+            assert address.cert is not None
+            certificate = Path(address.cert)
+            text = await asyncio.to_thread(certificate.read_bytes)
+            await asyncio.to_thread(certificate.unlink)
+            side.renew()
+            await until(lambda: any("ca, cert or key" in line for line in told))
+            await asyncio.to_thread(certificate.write_bytes, text)
+            await until(lambda: side.openings == 2)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def broken(_side: DeviceSide) -> None:
+    raise RuntimeError("a bug")
+
+
+async def test_a_gateway_whose_serving_breaks_ends_with_that_error(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeviceSide, "_connect", broken)
+    name = DEVICE.encode().ljust(16, b"\0")
+    cable = Cable([plain(identity(device_id=name, capabilities=int(PROTECTED)))])
+    gateway = Gateway(
+        lambda: cable, broker.address(device=""), lambda _: None, reach=Reach.COMPUTER
+    )
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        await asyncio.wait_for(gateway.run(cable), 10.0)
+
+
+def test_a_simulator_whose_serving_breaks_ends_with_that_error(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DeviceSide, "_connect", broken)
+    endpoint = MqttEndpoint(broker.address(device=""), DEVICE, lambda _: None)
+    endpoint.put(DELIMITER + wrap(HELLO))
+
+    with pytest.raises(RuntimeError, match="a bug"):
+        asyncio.run(until(lambda: not endpoint.poll()))
+    endpoint.close()
+
+
+async def test_another_probe_on_the_cable_takes_its_own_name_and_the_former_one_is_offline(
+    broker: Broker,
+) -> None:
+    ends = Ends(broker)
+
+    async def story() -> None:
+        ends.device.publish(OTHER_HELLO)
+        ends.device.publish(SAMPLE)
+        await until(lambda: ends.device.openings == 2)
+        ends.device.publish(SAMPLE)
+        await until(lambda: any(m.topic.endswith("OTHER-9/tele") for m in ends.overheard))
+        conn = f"{HERE}/conn"
+        await until(lambda: any(m.topic == conn and b"false" in m.payload for m in ends.overheard))
+        ends.stranger.post(f"{HERE}/cmd", GREETING)
+        ends.stranger.post("cryo/1/bench/OTHER-9/cmd", STOP)
+        await until(lambda: ends.heard)
+
+    await ends.run(story)
+
+    assert ends.heard == [STOP]
+    assert [m for m in ends.overheard if m.topic == f"{HERE}/tele"] == []
+    assert any("another probe is on the line: OTHER-9, not probe-1" in line for line in ends.told)
+
+
+async def test_a_copy_of_a_question_takes_nobodys_answer_away(broker: Broker) -> None:
+    ends = Ends(broker)
+
+    async def story() -> None:
+        await ends.link.send(GREETING)
+        await until(lambda: len(ends.heard) == 1)
+        for number in range(5):
+            copy = f"{HERE}/ack/second-desk/{number}"
+            ends.stranger.post(f"{HERE}/cmd", GREETING, response_topic=copy)
+        await until(lambda: len(ends.heard) == 6)
+        ends.device.publish(ANSWER)
+        async with asyncio.timeout(5.0):
+            while (await ends.link.receive()).data != ANSWER:
+                pass
+        await until(lambda: sum(m.payload == ANSWER for m in ends.overheard) == 4)
+
+    await ends.run(story)
+
+
+# -- what a gateway does not pass on ---------------------------------------------------------------
+
+
+class Cable:
+    """A cable with a probe that says these bodies, and then nothing."""
+
+    line_errors = 0
+
+    def __init__(self, bodies: Sequence[bytes]) -> None:
+        self._bodies = deque(bodies)
+        self.sent: list[bytes] = []
+
+    async def send(self, data: bytes) -> None:
+        self.sent.append(data)
+
+    async def receive(self) -> Frame:
+        if not self._bodies:
+            await asyncio.get_running_loop().create_future()
+        return Frame(self._bodies.popleft(), 0.0)
+
+    async def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+PROTECTED = Capability.LEASE | Capability.AUTHENTICATION
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize(
+    ("capabilities", "key_id", "reach", "told"),
+    [
+        (Capability.AUTHENTICATION, 1, Reach.COMPUTER, "has no LEASE: at a broker"),
+        (Capability.LEASE, 1, Reach.COMPUTER, "has no AUTHENTICATION: at a broker"),
+        (0, 0, Reach.COMPUTER, "has no LEASE and no AUTHENTICATION"),
+        (PROTECTED, 0, Reach.LINE, "has the public key alone.*cryoctl keys new probe-1"),
+        (PROTECTED, 0, Reach.NETWORK, "has the public key alone"),
+        (PROTECTED, 0, Reach.COMPUTER, ""),
+        (PROTECTED, 1, Reach.LINE, ""),
+    ],
+)
+async def test_a_gateway_passes_on_no_probe_that_a_stranger_could_command(
+    broker: Broker, capabilities: int, key_id: int, reach: Reach, told: str
+) -> None:
+    name = DEVICE.encode().ljust(16, b"\0")
+    hello = identity(device_id=name, key_id=key_id, capabilities=int(capabilities))
+    cable = Cable([plain(hello), SAMPLE])
+    gateway = Gateway(lambda: cable, broker.address(device=""), lambda _: None, reach=reach)
+    running = asyncio.get_running_loop().create_task(gateway.run(cable))
+
+    if told:
+        with pytest.raises(ProbeRefusedError, match=told):
+            await asyncio.wait_for(running, 10.0)
+    else:
+        await until(lambda: gateway._side.connected)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    seen = await asyncio.to_thread(
+        broker.stranger, "mosquitto_sub", "-t", f"{HERE}/birth", "-C", "1", "-W", "1"
+    )
+    assert bool(seen) is not bool(told)
+
+
+def test_a_gateway_refuses_another_dialect_before_it_opens_a_port(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    device = "serial:/dev/no-such-port?dialect=ascii"
+
+    assert invoke(["gateway", "--device", device, "--mqtt", "mqtt://127.0.0.1/bench"]) == 2
+    assert "other dialects have no tags" in capsys.readouterr().err
+
+
+class PortOfMisfortune:
+    """A port that is lost, and whose address cannot be opened for a while."""
+
+    def __init__(self) -> None:
+        self.cable = Cable([])
+        self.errors: list[Exception] = [
+            FileError([Problem("ports.toml", 3, "", "cannot be read")]),
+            UnicodeError("label empty or too long"),
+        ]
+
+    async def receive(self) -> Frame:
+        raise LinkError("unplugged")
+
+    def open(self) -> FrameLink:
+        if self.errors:
+            raise self.errors.pop(0)
+        return self.cable
+
+    async def send(self, data: bytes) -> None: ...
+
+    async def close(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+async def test_a_gateway_goes_on_trying_whatever_keeps_the_port_shut_and_says_what(
+    broker: Broker,
+) -> None:
+    told: list[str] = []
+    port = PortOfMisfortune()
+    gateway = Gateway(port.open, broker.address(device=""), told.append, reach=Reach.COMPUTER)
+    running = asyncio.get_running_loop().create_task(gateway.run(port))  # type: ignore[arg-type]
+    try:
+        await until(lambda: gateway._link is port.cable)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    assert told[0] == "unplugged"
+    assert "ports.toml" in told[1]
+    assert "label empty" in told[2]
+
+
+@pytest.mark.parametrize(
+    ("is_tls", "hint"),
+    [(True, "it may want a certificate: ?cert=FILE&key=FILE"), (False, "for TLS: mqtts://")],
+)
+async def test_a_broker_that_says_nothing_is_told_with_what_may_be_behind_it(
+    tmp_path: Path, *, is_tls: bool, hint: str
+) -> None:
+    with tls_broker(tmp_path) as broker:
+        address = broker.address(device="")
+        if not is_tls:
+            address = address._replace(tls=False, ca=None)
+        connection = BrokerConnection(
+            address,
+            identifier="stranger",
+            subscribe=[("#", True)],
+            on_message=lambda _: None,
+            on_connected=lambda: None,
+        )
+        with pytest.raises(LinkError, match=re.escape(hint)):
+            await connection.run()

@@ -123,10 +123,17 @@ def _running(configuration: Path, port: int, scheme: str = "mqtt") -> Iterator[B
 @contextmanager
 def plain_broker(folder: Path) -> Iterator[Broker]:
     """Yield a broker for anybody on this machine."""
+    with broker_at(folder, "127.0.0.1") as broker:
+        yield broker
+
+
+@contextmanager
+def broker_at(folder: Path, listen: str) -> Iterator[Broker]:
+    """Yield a broker for whoever reaches ``listen``, an address of this machine."""
     require_mosquitto()
     port = free_port()
     configuration = folder / "mosquitto.conf"
-    configuration.write_text(loopback_configuration(port))
+    configuration.write_text(loopback_configuration(port).replace("127.0.0.1", listen))
     with _running(configuration, port) as broker:
         yield broker
 

@@ -24,7 +24,7 @@ from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.host_session import CommandFailed, HostSession, Phase, Received
 from cryoctl_protocol.messages import Ack, Command, Done, Telemetry, Vitals
 from cryoctl_protocol.mqtt.device_side import DeviceSide
-from cryoctl_protocol.peer import DeviceUrl, FrameLink, LinkError, open_device
+from cryoctl_protocol.peer import DeviceUrl, FrameLink, LinkError, Reach, open_device
 from cryoctl_protocol.wrapping import until_ms
 from cryoctl_simulator.link_weather import FAIR, REORDER_MS, LinkWeather
 from cryoctl_simulator.served.endpoints import Endpoint, TcpEndpoint
@@ -541,7 +541,12 @@ class GatewayRig(BrokerRig):
 
     def pass_on(self) -> None:
         """Start a gateway."""
-        self.gateway = Gateway(self._open_cable, self.broker.address(device=""), self.told.append)
+        self.gateway = Gateway(
+            self._open_cable,
+            self.broker.address(device=""),
+            self.told.append,
+            reach=Reach.COMPUTER,
+        )
         running = self.gateway.run(self._open_cable())
         self._passing = asyncio.get_running_loop().create_task(running)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import aiomqtt
-from aiomqtt.exceptions import MqttConnectError
+from aiomqtt.exceptions import MqttCodeError, MqttConnectError
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
@@ -41,10 +41,16 @@ _SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
     (socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER),
 )
+_TAKEN_OVER: Final = 142
+"""MQTT 5, 2.4: session taken over."""
 _NO_RETAINED: Final = 2
 _NEW_RETAINED: Final = 0
 _LOG: Final = logging.getLogger(__name__)
 _LOG.setLevel(logging.CRITICAL)  # What the client has to say comes as an error, too.
+
+
+class TakenOverError(LinkError):
+    """Another client has come under our name, and the broker has thrown us out."""
 
 
 class Received(NamedTuple):
@@ -93,6 +99,7 @@ class BrokerConnection:
         self.connected = False
         self.dropped = 0
         self._address = address
+        self._identifier = identifier
         self._subscribe = subscribe
         self._on_message = on_message
         self._on_connected = on_connected
@@ -142,7 +149,7 @@ class BrokerConnection:
                 async for message in self._client.messages:
                     self._on_message(_received(message))
         except (aiomqtt.MqttError, OSError) as error:
-            raise LinkError(f"broker {self._address.broker}: {_why(error)}") from error
+            raise self._told(error) from error
         finally:
             self.connected = False
             for post in self._posts:
@@ -217,6 +224,24 @@ class BrokerConnection:
                 opened.shutdown(socket.SHUT_RDWR)
             inner.loop_read()
 
+    def _told(self, error: Exception) -> LinkError:
+        """Return what an error comes to, for people."""
+        where = f"broker {self._address.broker}"
+        cause = error.__cause__  # Why a connection ended that stood.
+        if isinstance(cause, MqttCodeError) and getattr(cause.rc, "value", None) == _TAKEN_OVER:
+            return TakenOverError(
+                f"{where}: another client has come under our name, {self._identifier}; a simulator "
+                "or a gateway with the same serial number? End one of them"
+            )
+        if isinstance(error, MqttConnectError):
+            return LinkError(f"{where}: refused: {error}; check user, password and certificate")
+        if isinstance(cause, MqttCodeError):
+            return LinkError(f"{where}: the connection ended: {cause}")
+        text = str(error) or type(error).__name__
+        if "timed out" in text.lower():
+            return LinkError(f"{where}: no answer in {TIMEOUT_S:g} s{_hint(self._address)}")
+        return LinkError(f"{where}: {text}")
+
     def _on_want_room(self, _client: object, _userdata: object, opened: SocketLike) -> None:
         # From the thread that connects, too.
         self._loop.call_soon_threadsafe(self._watch_for_room, opened)
@@ -276,10 +301,10 @@ def _received(message: aiomqtt.Message) -> Received:
     )
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, MqttConnectError):
-        return f"refused: {error}; check user, password and certificate"
-    text = str(error) or type(error).__name__
-    if "timed out" in text.lower():
-        return f"no answer in {TIMEOUT_S:g} s"
-    return text
+def _hint(address: MqttAddress) -> str:
+    """Return what may be behind a broker's silence."""
+    if not address.tls:
+        return "; if its port is one for TLS: mqtts:// and ?ca=FILE"
+    if address.cert is None:
+        return "; it may want a certificate: ?cert=FILE&key=FILE"
+    return "; it may not know our certificate"

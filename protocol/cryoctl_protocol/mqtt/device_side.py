@@ -13,7 +13,7 @@ from typing import Final
 from cryoctl_protocol.framing import BODY_SIZE_MAX, Parsed, message_of, parse
 from cryoctl_protocol.messages import ID_OF, Hello, Vitals
 from cryoctl_protocol.mqtt.address import MqttAddress
-from cryoctl_protocol.mqtt.connection import BrokerConnection, Received, Will
+from cryoctl_protocol.mqtt.connection import BrokerConnection, Received, TakenOverError, Will
 from cryoctl_protocol.mqtt.json_tree import JsonTree
 from cryoctl_protocol.mqtt.topics import (
     STATE_EXPIRY_S,
@@ -30,9 +30,52 @@ from cryoctl_protocol.peer import LinkError
 
 AGAIN_S: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 """Between two attempts to reach the broker; the last one for ever."""
+TAKEN_OVER_S: Final = 10.0
+"""After another client has come under our name: at once would throw that one out in turn."""
+STOOD_S: Final = 5.0
+THROWN_OFF_MAX: Final = 10
+"""Connections that ended within ``STOOD_S`` each, with none refused in between, until it is clear
+that somebody takes our name: mosquitto 2.0.11 does not say so (reason 142)."""
 STATE_PERIOD_S: Final = 1.0
 QUESTIONS_KEPT: Final = 16
+ASKERS_MAX: Final = 4
+"""A controller that comes back asks from another topic; whoever copies a question does, too."""
 _NOBODY: Final = (0, 0)
+
+
+class _Attempts:
+    """How long to wait before the next connection, by how the ones before it ended.
+
+    Attributes:
+        pause_s: So long.
+    """
+
+    def __init__(self) -> None:
+        self.pause_s = AGAIN_S[0]
+        self._failures = 0
+        self._thrown_off = 0
+
+    @property
+    def suspicion(self) -> str:
+        """What may be behind the last end, for people."""
+        if self._thrown_off < THROWN_OFF_MAX:
+            return ""
+        return (
+            f"; {self._thrown_off} times, each within seconds: does a second simulator or gateway "
+            f"serve this probe? End one of them. Next try in {TAKEN_OVER_S:g} s"
+        )
+
+    def on_end(self, stood_s: float | None, error: LinkError) -> None:
+        """Take note that a connection ended after ``stood_s``; None if it never stood."""
+        if stood_s is None:
+            self._thrown_off = 0
+            self.pause_s = AGAIN_S[min(self._failures, len(AGAIN_S) - 1)]
+            self._failures += 1
+            return
+        self._failures = 1
+        self._thrown_off = self._thrown_off + 1 if stood_s < STOOD_S else 1
+        is_taken = isinstance(error, TakenOverError) or self._thrown_off >= THROWN_OFF_MAX
+        self.pause_s = TAKEN_OVER_S if is_taken else AGAIN_S[0]
 
 
 class DeviceSide:
@@ -46,7 +89,7 @@ class DeviceSide:
     Attributes:
         topics: Of the probe; None until it has said who it is.
         openings: Connections made so far.
-        ignored: Publishes that were retained, oversized, or on a topic of no use.
+        ignored: Publishes that were retained, oversized, or on or for a topic of no use.
     """
 
     def __init__(
@@ -67,7 +110,9 @@ class DeviceSide:
         self._boot_id = 0
         self._birth = b""
         self._connection: BrokerConnection | None = None
-        self._asked: dict[Exchange, tuple[str, bytes | None]] = {}
+        self._asked: dict[Exchange, dict[str, bytes | None]] = {}
+        """Where each question is to be answered, with what the answer carries."""
+        self._opened_s = float("-inf")
         self._state_s = float("-inf")
         self._json = JsonTree()
         self._dropped = 0
@@ -91,26 +136,23 @@ class DeviceSide:
     async def run(self) -> None:
         """Serve until cancelled; a broker that is away is tried again and again."""
         await self._known.wait()
-        failures, told = 0, ""
+        loop = asyncio.get_running_loop()
+        attempts, told = _Attempts(), ""
         while True:
             openings = self.openings
-            connection = self._connect()
             try:
-                await connection.run()
+                await self._serve()
             except LinkError as error:
-                if self.openings != openings:
-                    failures, told = 0, ""
-                if str(error) != told:
-                    told = str(error)
+                has_stood = self.openings != openings
+                attempts.on_end(loop.time() - self._opened_s if has_stood else None, error)
+                line = str(error) + (attempts.suspicion if has_stood else "")
+                if has_stood or line != told:
+                    told = line
                     self._tell(told)
-            finally:
-                self._dropped += connection.dropped
-                self._connection = None
-            await asyncio.sleep(AGAIN_S[min(failures, len(AGAIN_S) - 1)])
-            failures += 1
+            await asyncio.sleep(attempts.pause_s)
 
     def publish(self, body: bytes) -> None:
-        """Post a body that the probe sent."""
+        """Post a body that the probe sent; nothing before it has said who it is."""
         parsed = parse(body)
         if not isinstance(parsed, Parsed):
             return
@@ -118,15 +160,15 @@ class DeviceSide:
         if isinstance(hello, Hello):
             self._take_hello(hello, body)
         connection, topics = self._connection, self.topics
-        if connection is None or topics is None:
+        if connection is None or topics is None or not self._is_there:
             return
         self._post_json(connection, topics, parsed)
         leaf = leaf_of(parsed.message_id)
         if leaf is Leaf.ACK:
             # A greeting that answers nobody says that the probe has just started.
-            answered = self._asked.get(answer_of(parsed) or _NOBODY)
-            topic, correlation = answered or (topics.of(Leaf.EVENT), None)
-            connection.post(topic, body, correlation=correlation)
+            askers = self._asked.get(answer_of(parsed) or _NOBODY, {topics.of(Leaf.EVENT): None})
+            for topic, correlation in askers.items():
+                connection.post(topic, body, correlation=correlation)
             return
         connection.post(topics.of(leaf), body, qos=1 if leaf is Leaf.EVENT else 0)
         if parsed.message_id == ID_OF[Vitals]:
@@ -155,12 +197,36 @@ class DeviceSide:
         self._is_there, self._boot_id = True, hello.boot_id
         if is_new or hello.host_nonce == 0:
             self._birth = body
-        if self.topics is None:
-            self.topics = Topics(self._address.site, topic_name(hello))
-            self._known.set()
+        self._take_name(topic_name(hello))
         if is_new:
             self._asked.clear()
             self._tell_who()
+
+    def _take_name(self, name: str) -> None:
+        """Be the probe of this name; where it was another one, the broker says that it is gone."""
+        if self.topics is not None and self.topics.device == name:
+            return
+        if self.topics is not None:
+            self._tell(
+                f"another probe is on the line: {name}, not {self.topics.device}; coming back "
+                "under its name"
+            )
+        self.topics = Topics(self._address.site, name)
+        self._known.set()
+        if self._connection is not None:
+            # Without a farewell: the will says of the former one that it is offline.
+            self._connection.hang_up()
+            self._connection = None
+
+    async def _serve(self) -> None:
+        """Be at the broker until that ends; raises LinkError, also if it cannot begin."""
+        connection = self._connect()
+        try:
+            await connection.run()
+        finally:
+            self._dropped += connection.dropped
+            if self._connection is connection:
+                self._connection = None
 
     def _connect(self) -> BrokerConnection:
         assert self.topics is not None
@@ -177,6 +243,7 @@ class DeviceSide:
 
     def _on_connected(self) -> None:
         self.openings += 1
+        self._opened_s = asyncio.get_running_loop().time()
         self._tell(f"at {self._address.broker}")
         self._tell_who()
 
@@ -205,7 +272,9 @@ class DeviceSide:
 
     def _on_message(self, message: Received) -> None:
         # Whoever subscribes anew gets what is retained: a freeze of last week, perhaps.
-        if message.retained or len(message.payload) > BODY_SIZE_MAX:
+        assert self.topics is not None
+        is_ours = message.topic in (self.topics.of(Leaf.CMD), self.topics.of(Leaf.LEASE))
+        if message.retained or len(message.payload) > BODY_SIZE_MAX or not is_ours:
             self.ignored += 1
             return
         parsed = parse(message.payload)
@@ -222,7 +291,9 @@ class DeviceSide:
         if not self.topics.is_ack(message.response_topic):
             self.ignored += 1
             return
-        self._asked.pop(question, None)
-        self._asked[question] = message.response_topic, message.correlation
+        askers = self._asked.setdefault(question, {})
+        if message.response_topic in askers or len(askers) < ASKERS_MAX:
+            # Nobody here can tell a question from its copy: no copy takes the answer away.
+            askers[message.response_topic] = message.correlation
         while len(self._asked) > QUESTIONS_KEPT:
             del self._asked[next(iter(self._asked))]

@@ -46,6 +46,7 @@ class MqttEndpoint:
         self._waiting: deque[bytes] = deque(maxlen=WAITING_MAX)
         self._loop = asyncio.SelectorEventLoop()
         self._leaving = asyncio.Event()
+        self._failure: BaseException | None = None
         self._taken_s = float("inf")
         self._deaf_until = 0
         """Number of the connection before which nothing is taken."""
@@ -64,7 +65,14 @@ class MqttEndpoint:
         return self._side.dropped
 
     def poll(self) -> bool:
-        """Return True: a probe need not know who listens at its broker."""
+        """Return True: a probe need not know who listens at its broker.
+
+        Raises:
+            BaseException: What ended the serving, which nothing should: else the probe would run on
+                with nobody at its broker.
+        """
+        if self._failure is not None:
+            raise self._failure
         return True
 
     def take(self) -> bytes:
@@ -98,7 +106,11 @@ class MqttEndpoint:
 
     async def _until_left(self) -> None:
         serving = self._loop.create_task(self._side.run())
+        serving.add_done_callback(self._on_served)
         await self._leaving.wait()
         await self._side.leave()
         serving.cancel()
         await asyncio.wait([serving])
+
+    def _on_served(self, serving: asyncio.Task[None]) -> None:
+        self._failure = None if serving.cancelled() else serving.exception()
