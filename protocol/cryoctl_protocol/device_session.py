@@ -14,7 +14,7 @@ from typing import Final
 from cryoctl_protocol.auth import SessionKeys, TagKey, session_keys, stop_key
 from cryoctl_protocol.codec import CodecError, decode, encode
 from cryoctl_protocol.codes import Answer, DeviceState, EventCode, HostMode, Op, Result
-from cryoctl_protocol.framing import Deframer, Parsed, Reject, build, parse, wrap
+from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, Reject, build, parse, wrap
 from cryoctl_protocol.messages import (
     ID_OF,
     MESSAGE_BY_ID,
@@ -36,6 +36,15 @@ LEASE_LIFE_MS_MAX: Final = 300
 OWNER_LIFE_MS: Final = 1000
 """Ownership lapses this long after the last accepted lease."""
 RESULTS_KEPT: Final = 16
+ANSWERS_KEPT: Final = 2
+"""Answers to one command that a retry gets: ACK and DONE."""
+EXECUTING_MAX: Final = 64
+"""Commands without their DONE. Ours has one, and those of one tick; the bound is for a firmware
+that never says how a command ended."""
+RECEIVE_MAX: Final = 1024
+"""Bytes that a firmware reads in one tick; what is more waits for the next one."""
+SEND_MAX: Final = 4096
+"""Bytes that may leave in one tick; a frame that does not fit is dropped whole."""
 BAD_TAGS_MAX: Final = 3
 BAD_TAG_WINDOW_MS: Final = 10_000
 LOCK_OUT_MS: Final = 2000
@@ -78,14 +87,17 @@ class DeviceSession:
         self._lease_counter = 0
         self._lease_until_ms: int | None = None
         self._answers: dict[int, list[bytes]] = {}
-        self._executing: set[int] = set()
+        self._executing: dict[int, None] = {}  # A set that keeps its order.
         self._bad_tag_ms: deque[int] = deque(maxlen=BAD_TAGS_MAX)
         self._locked_until_ms: int | None = None
         self._reject_ms: deque[int] = deque(maxlen=64)
         self._deframer_rejects = 0
         self.event_count = 0
         """Events sent since boot, as telemetry reports it; wraps."""
+        self._requests: list[Command | Stop] = []
+        """Of the bytes that are just being taken."""
         self._out: list[bytes] = []
+        self._out_size = 0
 
     # -- what the firmware asks ------------------------------------------------------------------
 
@@ -135,15 +147,15 @@ class DeviceSession:
             self._locked_until_ms = None
         if not data:
             return []
-        requests = []
         for body in self._deframer.feed(data):
             request = self._on_body(body, now_ms)
             if request is not None:
-                requests.append(request)
+                self._requests.append(request)
         rejected = self._deframer.rejects.total()
         for _ in range(rejected - self._deframer_rejects):
             self._reject_ms.append(now_ms)
         self._deframer_rejects = rejected
+        requests, self._requests = self._requests, []
         return requests
 
     def _forget_owner(self, now_ms: int) -> None:
@@ -202,7 +214,7 @@ class DeviceSession:
             self._send(self.identity._replace(host_nonce=hello.host_nonce), None, 0)
             return
         if self._pending is None or self._pending[0] != hello:
-            self._nonce_count += 1
+            self._nonce_count = (self._nonce_count + 1) & 0xFFFFFFFF
             digest = sha256(
                 self._nonce_seed
                 + self.identity.boot_id.to_bytes(4, "little")
@@ -244,8 +256,16 @@ class DeviceSession:
         self._command_counter = 0
         self._lease_counter = 0
         self._answers.clear()
-        self._executing.clear()
+        self._forget_commands()
         self.send_event(Event(now_ms, 0, EventCode.SESSION_OPENED, 0, 0, 0, 0))
+
+    def _forget_commands(self) -> None:
+        """What a session began ends with it, and what it asked for in these same bytes, too.
+
+        An answer to that would stand under a counter that means another command by then.
+        """
+        self._executing.clear()
+        self._requests = [request for request in self._requests if isinstance(request, Stop)]
 
     def _on_lease(self, lease: Lease, now_ms: int) -> Reject | None:
         if lease.counter <= self._lease_counter:
@@ -263,7 +283,8 @@ class DeviceSession:
     def _on_command(self, command: Command, now_ms: int) -> Command | None:
         known = self._answers.get(command.counter)
         if known is not None:
-            self._out += known  # A retry gets the same answers and is not executed again.
+            for framed in known:  # A retry gets the same answers and is not executed again.
+                self._put(framed)
             return None
         if command.counter <= self._command_counter:
             # Not kept: replays must not push out the answers that a retry may ask for.
@@ -273,8 +294,10 @@ class DeviceSession:
         if until_ms(now_ms, command.deadline_ms) < 0:
             self.answer(command.counter, command.op, Answer.STALE)
             return None
-        self._answers[command.counter] = []  # A copy that comes before the answer is a retry too.
-        self._executing.add(command.counter)
+        self._keep(command.counter)  # A copy that comes before the answer is a retry too.
+        if len(self._executing) == EXECUTING_MAX:
+            del self._executing[next(iter(self._executing))]
+        self._executing[command.counter] = None
         return command
 
     def _on_stop(self, parsed: Parsed) -> Stop | Reject:
@@ -312,7 +335,7 @@ class DeviceSession:
         """End the session; the lease dies with it."""
         self._keys = None
         self._pending = None
-        self._executing.clear()
+        self._forget_commands()
         self._lease_until_ms = None
         self.owner_until_ms = None
         self.send_event(Event(now_ms, 0, EventCode.SESSION_DROPPED, 0, 0, 0, 0))
@@ -322,7 +345,7 @@ class DeviceSession:
     def answer(self, counter: int, op: int, answer: Answer) -> None:
         """Send the first answer to a command and keep it for retries."""
         if answer is not Answer.ACCEPTED:
-            self._executing.discard(counter)
+            self._executing.pop(counter, None)
         self._answer(counter, Ack(counter, op, answer))
 
     def done(self, counter: int, op: int, result: Result, detail: int = 0) -> None:
@@ -332,13 +355,26 @@ class DeviceSession:
         counter may mean another command by now.
         """
         if counter in self._executing:
-            self._executing.discard(counter)
+            del self._executing[counter]
             self._answer(counter, Done(counter, op, result, detail))
 
     def _answer(self, counter: int, message: Ack | Done) -> None:
-        self._answers.setdefault(counter, []).append(self._send_tagged(message))
-        while len(self._answers) > RESULTS_KEPT:
+        framed = self._send_tagged(message)
+        if counter not in self._answers:
+            self._keep(counter)
+        kept = self._answers[counter]
+        if len(kept) < ANSWERS_KEPT:
+            kept.append(framed)
+
+    def _keep(self, counter: int) -> None:
+        """Make room for the answers to one more command; the oldest ones go."""
+        if len(self._answers) == RESULTS_KEPT:
             del self._answers[next(iter(self._answers))]
+        self._answers[counter] = []
+
+    def send_delimiter(self) -> None:
+        """Send the byte that ends whatever the link carried before; once, before all else."""
+        self._put(DELIMITER)
 
     def send_event(self, event: Event) -> None:
         """Send ``event`` with the next index; outside a session it goes under the stop key."""
@@ -363,6 +399,7 @@ class DeviceSession:
             return b""
         out = b"".join(self._out)
         self._out.clear()
+        self._out_size = 0
         return out
 
     def _send_tagged(self, message: Message) -> bytes:
@@ -377,8 +414,17 @@ class DeviceSession:
         self._seq = (seq + 1) & 0xFFFF
         body = build(ID_OF[type(message)], encode(message), seq=seq, session=session, key=key)
         framed = wrap(body)
-        self._out.append(framed)
+        self._put(framed)
         return framed
+
+    def _put(self, framed: bytes) -> None:
+        """Send what still fits, or nothing of it: half a frame is worth less than none.
+
+        Its sequence number is used up either way: the other side sees that something is missing.
+        """
+        if self._out_size + len(framed) <= SEND_MAX:
+            self._out_size += len(framed)
+            self._out.append(framed)
 
 
 def _forget_before(times_ms: deque[int], now_ms: int, window_ms: int) -> None:

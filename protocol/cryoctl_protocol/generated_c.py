@@ -69,11 +69,15 @@ def c_header() -> str:
         _lines("Versions", _versions()),
         _lines("Frame: COBS(header payload [tag] crc) 0x00", _frame()),
         _lines("Times, in milliseconds where the name says so", _times()),
+        _sizes(),
         _lines("Key derivation: HKDF-SHA256, see SPEC.md", _keys()),
         *(_enumeration(choices) for choices in ENUMERATIONS),
         _lines("How a trip makes the probe safe", _trip_actions()),
+        _rejects(),
         _message_ids(),
         *(_message(row) for row in MESSAGES),
+        _message_list(),
+        _bounds(),
         *(
             _profile(profile)
             for profile in map(load_profile, shipped_profile_names())
@@ -127,6 +131,7 @@ def _times() -> Iterator[tuple[str, str]]:
         "LEASE_LIFE_MS_MAX",
         "OWNER_LIFE_MS",
         "RESULTS_KEPT",
+        "EXECUTING_MAX",
         "BAD_TAGS_MAX",
         "BAD_TAG_WINDOW_MS",
         "LOCK_OUT_MS",
@@ -135,8 +140,21 @@ def _times() -> Iterator[tuple[str, str]]:
         yield name, f"{getattr(device_session, name)}u"
 
 
+def _sizes() -> str:
+    """Return what a small machine may lower: it hears and says less in a tick."""
+    lines = [
+        "/* Bytes that a device reads and sends in one tick, at most; a smaller one may define"
+    ]
+    lines.append(" * less: one frame to read, 256 bytes to send. */")
+    for name in ("RECEIVE_MAX", "SEND_MAX"):
+        value = getattr(device_session, name)
+        lines += [f"#ifndef CRYO_{name}", f"#define CRYO_{name} {value}u", "#endif"]
+    return "\n".join([*lines, ""])
+
+
 def _keys() -> Iterator[tuple[str, str]]:
     yield "DEMO_KEY_ID", f"{auth.DEMO_KEY_ID}u"
+    yield "DEMO_KEY", "{" + ", ".join(f"0x{byte:02X}" for byte in auth.DEMO_KEY) + "}"
     yield "KEY_SIZE", f"{device_keys.KEY_SIZE}u"
     yield "KEYS_MAX", f"{device_keys.KEYS_MAX}u"
     yield "INFO_DOWN", f'"{auth.INFO_DOWN.decode()}"'
@@ -155,6 +173,14 @@ def _enumeration(choices: Any) -> str:
 def _trip_actions() -> Iterator[tuple[str, str]]:
     for trip, rule in TRIP_RULES.items():
         yield f"TRIP_ACTION_{trip.name}", f"CRYO_SAFE_ACTION_{rule.action.name}"
+
+
+def _rejects() -> str:
+    lines = ["    CRYO_REJECT_NONE = 0,"]
+    lines += [f"    CRYO_REJECT_{reject.name} = {n}," for n, reject in enumerate(framing.Reject, 1)]
+    doc = "/* Why bytes were not taken as a frame; never on the wire. */"
+    count = f"#define CRYO_REJECTS {len(framing.Reject) + 1}u"
+    return "\n".join([doc, "enum cryo_reject {", *lines, "};", count, ""])
 
 
 def _message_ids() -> str:
@@ -186,6 +212,37 @@ def _message(row: MessageType) -> str:
     doc = (row.cls.__doc__ or "").splitlines()[0]
     body = ["#pragma pack(push, 1)", f"{struct} {{", *members, "};", "#pragma pack(pop)"]
     return "\n".join([f"/* {doc} */", *defines, *body, *checks, ""])
+
+
+def _message_list() -> str:
+    lines = ["/* Every message: X(message id, payload size, 1 if the controller sends it). */"]
+    lines.append("#define CRYO_MESSAGES(X) \\")
+    for row in MESSAGES:
+        is_down = int(row.direction is MessageType.DOWN)
+        lines.append(f"    X(CRYO_ID_{row.name}, CRYO_{row.name}_SIZE, {is_down}u) \\")
+    lines[-1] = lines[-1].removesuffix(" \\")
+    return "\n".join([*lines, ""])
+
+
+def _bounds() -> str:
+    """Return every bound of the table as one list, so that a receiver can forget none."""
+    lines = [
+        "/* Every field with a range: X(message id, offset, size in bytes, smallest, largest)."
+    ]
+    lines += [" * All of them are unsigned. */", "#define CRYO_BOUNDS(X) \\"]
+    for row in MESSAGES:
+        for _, name, field in offsets(row):
+            if field.low is None and field.high is None:
+                continue
+            upper = f"CRYO_{row.name}_{name.upper()}"
+            # The C library compares sixteen unsigned bits; a wider bound needs another one there.
+            assert struct_code(field) in "BH", (row.name, name)
+            size = field.kind.sizeof()
+            lines.append(
+                f"    X(CRYO_ID_{row.name}, {upper}_OFFSET, {size}u, {upper}_MIN, {upper}_MAX) \\"
+            )
+    lines[-1] = lines[-1].removesuffix(" \\")
+    return "\n".join([*lines, ""])
 
 
 def _profile(profile: Profile) -> str:

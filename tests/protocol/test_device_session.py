@@ -17,6 +17,7 @@ from cryoctl_protocol.messages import (
     ID_OF,
     Ack,
     Command,
+    Done,
     Event,
     Hello,
     HelloHost,
@@ -242,6 +243,81 @@ def test_replays_do_not_push_out_answers_that_a_retry_may_ask_for() -> None:
     assert device.said() == [Ack(39, Op.ARM, Answer.ACCEPTED)]
 
 
+@pytest.mark.requirement("SR-24")
+def test_no_more_than_16_commands_are_remembered_even_before_any_is_answered() -> None:
+    device = Device()
+    keys = device.open()
+    bodies = [down(keys, command(counter=n, deadline_ms=250)) for n in range(1, 18)]
+
+    requests = device.session.on_bytes(b"".join(map(wrap, bodies)), 0)
+
+    assert len(requests) == 17
+    assert len(device.session._answers) == 16
+    device.hear(bodies[1], 0)
+    assert device.said() == []  # The second is remembered, and waits for its answer.
+    device.hear(bodies[0], 0)
+    assert device.said() == [Ack(1, Op.ARM, Answer.OLD_COUNTER)]
+
+
+def test_a_retry_gets_two_answers_at_most() -> None:
+    device = Device()
+    keys = device.open()
+    body = down(keys, command(counter=1, deadline_ms=250))
+    device.hear(body, 0)
+    device.session.answer(1, Op.ARM, Answer.ACCEPTED)
+    device.session.done(1, Op.ARM, Result.OK)
+    device.session.answer(1, Op.ARM, Answer.WRONG_STATE)  # No firmware should.
+    assert len(device.said()) == 3
+
+    device.hear(body, 0)
+
+    assert device.said() == [Ack(1, Op.ARM, Answer.ACCEPTED), Done(1, Op.ARM, Result.OK, 0)]
+
+
+def test_of_more_than_64_commands_without_an_end_the_oldest_are_forgotten() -> None:
+    device = Device()
+    keys = device.open()
+    for counter in range(1, 66):
+        device.hear(down(keys, command(counter=counter, deadline_ms=250)), 0)
+        device.session.answer(counter, Op.ARM, Answer.ACCEPTED)
+        device.said()
+
+    for counter in range(1, 66):
+        device.session.done(counter, Op.ARM, Result.OK)
+
+    assert [done.counter for done in device.said() if isinstance(done, Done)] == [*range(2, 66)]
+
+
+def test_what_does_not_fit_into_4096_bytes_is_dropped_frame_by_frame() -> None:
+    device = Device()
+    for _ in range(60):
+        device.session.send_telemetry(telemetry(0))
+    device.session.send_plain(Vitals(0, 0, 0, 0, 0, 0, 0))
+
+    out = device.session.outgoing()
+    device.session.send_plain(Vitals(0, 0, 0, 0, 0, 0, 0))
+    afterwards = device.session.outgoing()
+
+    assert len(out) == 48 * 84 + 32
+    assert 4096 - 48 * 84 >= 32
+    frames = [parse(body) for body in Deframer().feed(b"\0" + out + afterwards)]
+    seqs = [frame.seq for frame in frames if isinstance(frame, Parsed)]
+    assert seqs == [*range(48), 60, 61]  # What was dropped shows as a gap.
+
+
+def test_retries_cannot_make_a_device_say_more_than_4096_bytes_at_once() -> None:
+    device = Device()
+    keys = device.open()
+    body = down(keys, command(counter=1, deadline_ms=250))
+    device.hear(body, 0)
+    device.session.answer(1, Op.ARM, Answer.ACCEPTED)
+    device.said()
+
+    device.session.on_bytes(wrap(body) * 1000, 0)
+
+    assert len(device.session.outgoing()) == 146 * 28  # 4088; one more would be 4116.
+
+
 def test_a_refused_command_has_no_end_to_report() -> None:
     device = Device()
     keys = device.open()
@@ -428,6 +504,24 @@ def test_after_one_second_of_silence_a_second_controller_takes_over() -> None:
     assert device.session.lease_left_ms(1000) == 300
     device.hear(down(owner, lease(2, 1300)), 1000)
     assert device.session.rejects == Counter({Reject.SESSION: 1})
+
+
+@pytest.mark.requirement("SR-24")
+@pytest.mark.parametrize("ends", ["by another session", "by guesses at its tags"])
+def test_a_command_whose_session_ends_within_the_same_bytes_is_not_carried_out(ends: str) -> None:
+    device = Device()
+    owner = device.open()
+    newcomer = device.prepare(2, 1000)
+    asked = down(owner, command(counter=1, deadline_ms=1250))
+    guess = down(owner, command(counter=2, deadline_ms=1250), key=TagKey(OTHER_KEY))
+    end = [down(newcomer, lease(1, 1300))] if ends == "by another session" else 3 * [guess]
+
+    requests = device.session.on_bytes(b"".join(map(wrap, [asked, stop_body(), *end])), 1000)
+
+    assert [type(request) for request in requests] == [Stop]
+    if ends == "by another session":
+        asked_anew = command(counter=1, deadline_ms=1260)
+        assert device.hear(down(newcomer, asked_anew), 1010) == [asked_anew]
 
 
 @pytest.mark.requirement("SR-25")
