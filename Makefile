@@ -59,8 +59,9 @@ bench: $(DEV_STAMP) ## speed, time over every link, a fleet, processor, memory; 
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
 	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
 
-generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C header, golden vectors, dissector, traceability, pages of faults, scoreboard
+generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C headers, golden vectors, dissector, traceability, pages of faults, scoreboard
 	@$(BIN)/python -m cryoctl_protocol.generate
+	@$(BIN)/python -m cryoctl_simulator.firmware_layout
 	@$(BIN)/python -m cryoctl_hil.fault_pages
 	@$(BIN)/cryoctl trace --page docs/reference/traceability.md
 

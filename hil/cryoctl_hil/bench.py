@@ -39,8 +39,9 @@ from cryoctl_protocol.auth import DEMO_KEY, TagKey
 from cryoctl_protocol.codec import decode, encode
 from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse, wrap
 from cryoctl_protocol.messages import ID_OF, Telemetry
-from cryoctl_protocol.peer import DeviceUrl, SyncPeer, open_device
+from cryoctl_protocol.peer import DeviceUrl, LinkError, SyncPeer, open_device
 from cryoctl_protocol.profile import load_profile
+from cryoctl_simulator.firmware_builds import DEFAULT_BUILD
 
 PROFILE: Final = "n2o-20g"
 ROUNDS: Final = 3
@@ -66,9 +67,11 @@ _MIB: Final = 1024.0 * 1024.0
 _RUN_S_MAX: Final = 3600.0
 
 
-def whole_stack(drive: Callable[[Controller, SyncPeer], float]) -> float:
+def whole_stack(
+    drive: Callable[[Controller, SyncPeer], float], firmware: str = DEFAULT_BUILD
+) -> float:
     """Return virtual seconds per processor second of one default treatment, recorder on."""
-    opened = open_device(DeviceUrl.parse(f"sim:{PROFILE}?seed=1"))
+    opened = open_device(DeviceUrl.parse(f"sim:{PROFILE}?seed=1&firmware={firmware}"))
     assert opened.peer is not None
     assert opened.truth is not None
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "run.mcap").open("wb") as stream:
@@ -140,6 +143,7 @@ def print_speeds() -> None:
     """Print one figure a line, the best of a few rounds each."""
     figures: tuple[tuple[str, Callable[[], float], str, float | None], ...] = (
         ("lock-step, whole stack", lambda: whole_stack(lockstep), "virtual s / CPU s", 1000.0),
+        ("  with the C firmware", _native_stack, "virtual s / CPU s", 500.0),
         ("virtual-time asyncio", lambda: whole_stack(virtual_loop), "virtual s / CPU s", None),
         ("codec, plain telemetry", lambda: codec_pairs_per_s(None), "pairs / CPU s", 300_000.0),
         (
@@ -150,12 +154,20 @@ def print_speeds() -> None:
         ),
     )
     for name, measure, unit, target in figures:
-        best = max(measure() for _ in range(ROUNDS))
+        try:
+            best = max(measure() for _ in range(ROUNDS))
+        except LinkError as error:
+            print(f"{name}: not run: {error}")
+            continue
         aim = "" if target is None else f"   (target {target:,.0f})"
         print(f"{name:<26}{best:>12,.0f} {unit}{aim}")
     peak_mib = peak_memory_mib()
     if peak_mib is not None:
         print(f"{'peak memory':<26}{peak_mib:>12,.0f} MiB   (target 150)")
+
+
+def _native_stack() -> float:
+    return whole_stack(lockstep, "native")
 
 
 def print_physics() -> None:

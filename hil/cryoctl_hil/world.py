@@ -17,6 +17,7 @@ from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.peer import DeviceUrl, open_device
 from cryoctl_protocol.profile import load_profile
 from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.firmware import Build
 
 STEP_S: Final = 0.01
 
@@ -71,11 +72,14 @@ def new_parts(
     seed: int = 1,
     query: str = "",
     sink: EventSink | None = None,
+    build: Build | None = None,
 ) -> tuple[Controller, SimulatedDevice, EventSink]:
     """Return a controller, a simulated probe for it and the sink, as in ``World``."""
     address = f"sim:{profile}?seed={seed}&{query}".rstrip("&")
     device = open_device(DeviceUrl.parse(address)).peer
     assert isinstance(device, SimulatedDevice)
+    if build is not None:
+        device.flash(build)
     kept = EventSink() if sink is None else sink
     settings = Settings(key=DEMO_KEY, nonce_seed=f"world {seed}".encode())
     treatment = default_treatment(profile) if plan is None else plan
@@ -91,6 +95,7 @@ class World:
         seed: Of noise, nonces and serial number.
         query: More of the device's address, such as ``fault=tc_open@12s``.
         operator: Asks for the next step; without one, somebody who does so at once.
+        build: Of the probe's firmware, instead of the one that the address names.
 
     Attributes:
         watch: Looks at every step.
@@ -105,9 +110,10 @@ class World:
         seed: int = 1,
         query: str = "",
         operator: Operator | None = None,
+        build: Build | None = None,
     ) -> None:
         self.controller, self.device, self.sink = new_parts(
-            profile, plan=plan, seed=seed, query=query
+            profile, plan=plan, seed=seed, query=query, build=build
         )
         self.watch = SafetyWatch()
         self.stall_s = 0.0

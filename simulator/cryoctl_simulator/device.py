@@ -9,9 +9,11 @@ from typing import Final
 
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.device_keys import DeviceKeys
+from cryoctl_protocol.device_session import RECEIVE_MAX
 from cryoctl_protocol.peer import FaultNote
 from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
+from cryoctl_simulator.firmware import Build, Firmware
 from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits, FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
@@ -26,7 +28,8 @@ WATCHDOG_MS: Final = 150
 """The processor's own watchdog, which no firmware can stop: so long without a tick, and it resets,
 with all outputs off. Of the 500 ms from fault to safe it leaves the valve more than enough."""
 RECEIVED_MAX: Final = 4096
-"""Bytes that wait for a firmware that does not tick; a serial port's buffer."""
+"""A serial port's receive buffer: bytes that wait for a firmware that does not tick, or has read
+``RECEIVE_MAX`` of them in this one already; what does not fit is lost."""
 _CLOCK_MASK: Final = 0xFFFFFFFF
 
 
@@ -39,6 +42,7 @@ class SimulatedDevice:
         instruments: The sensors.
         seed: Boot ids and nonces follow from it.
         serial: Number, at most 16 characters; None has it follow from the seed, too.
+        build: Powers its firmware up; raises ``FirmwareError`` if it cannot.
     """
 
     def __init__(
@@ -49,6 +53,7 @@ class SimulatedDevice:
         *,
         seed: int,
         serial: str | None = None,
+        build: Build = FirmwareModel,
     ) -> None:
         self.plant = plant
         self.instruments = instruments
@@ -56,6 +61,7 @@ class SimulatedDevice:
         self.seed = seed
         """Serial number, boot ids and nonces follow from it."""
         self._serial = serial
+        self._build = build
         self._keys: DeviceKeys | None = None
         self._entropy = b""
         self._ticks = 0
@@ -70,7 +76,7 @@ class SimulatedDevice:
         self._waiting = b""
         self._received = b""
         self._sinks: list[TruthSink] = []
-        self.firmware: FirmwareModel | None = None
+        self.firmware: Firmware | None = None
         """None while there is no power."""
         self._power_up()
 
@@ -192,6 +198,11 @@ class SimulatedDevice:
         self._entropy = entropy
         self.power_cycle()
 
+    def flash(self, build: Build) -> None:
+        """Put another build of the firmware into it; it starts anew."""
+        self._build = build
+        self.power_cycle()
+
     # -- power -----------------------------------------------------------------------------------
 
     def power_cycle(self) -> None:
@@ -218,7 +229,7 @@ class SimulatedDevice:
         actuators.skin_warmer = 0.0
         actuators.stimulus_ma = 0.0
 
-    def _new_firmware(self) -> FirmwareModel:
+    def _new_firmware(self) -> Firmware:
         boot = Boot(
             device_id=self.device_id,
             boot_id=int.from_bytes(self._digest(f"boot {self.boots}")[:4], "little"),
@@ -233,7 +244,7 @@ class SimulatedDevice:
                 key_id=keys.newest.key_id,
                 former_key=None if former is None else former.secret,
             )
-        return FirmwareModel(self._config, boot)
+        return self._build(self._config, boot)
 
     def _digest(self, what: str) -> bytes:
         return sha256(f"cryoctl simulator {self.seed} {what}".encode() + self._entropy).digest()
@@ -251,21 +262,34 @@ class SimulatedDevice:
         if self._faults.is_busy:
             out = self._step_with_faults(tick, readings)
         else:
-            out = self._run_firmware(tick, readings, self._waiting)
-            self._waiting = b""
+            if self._waiting or self._received:
+                self._receive(self._waiting)
+                self._waiting = b""
+            out = self._run_firmware(tick, readings)
         if tick % TRUTH_TICKS == 0 and self._sinks:
             truth = plant.truth()
             for sink in self._sinks:
                 sink(truth, tick / TICKS_PER_S)
         return out
 
-    def _run_firmware(self, tick: int, readings: Readings, incoming: bytes) -> bytes:
+    def _receive(self, arrived: bytes) -> None:
+        self._received = (self._received + arrived)[:RECEIVED_MAX]
+
+    def _run_firmware(self, tick: int, readings: Readings) -> bytes:
         firmware = self.firmware
         if firmware is None:
             return b""
+        incoming = self._received
+        if incoming:
+            self._received = incoming[RECEIVE_MAX:]
+            incoming = incoming[:RECEIVE_MAX]
         device_ms = tick * TICK_MS - self._boot_ms & _CLOCK_MASK
         out = firmware.tick(device_ms, readings, incoming)
-        self._take_outputs(firmware.state.outputs)
+        if out is None:
+            self._miss_tick(firmware)
+            return b""
+        self._missed_ticks = 0
+        self._take_outputs(firmware.outputs)
         return out
 
     def _take_outputs(self, outputs: Outputs) -> None:
@@ -291,7 +315,7 @@ class SimulatedDevice:
                 self._power_down()
         elif self.firmware is None:
             self._power_up()
-        self._received += faults.to_probe(tick, self._waiting)
+        self._receive(faults.to_probe(tick, self._waiting))
         self._waiting = b""
         out = b""
         if self.firmware is None:
@@ -299,9 +323,7 @@ class SimulatedDevice:
         elif faults.runs(self.boots):
             faults.change(self.firmware)
             self._advance_clock(faults.clock_ms())
-            self._missed_ticks = 0
-            out = self._run_firmware(tick, readings, self._received)
-            self._received = b""
+            out = self._run_firmware(tick, readings)
         else:
             self._miss_tick(self.firmware)
         if self.firmware is not None:
@@ -315,10 +337,9 @@ class SimulatedDevice:
         self._boot_ms -= whole_ms
         self._clock_rest_ms = gain_ms - whole_ms
 
-    def _miss_tick(self, firmware: FirmwareModel) -> None:
+    def _miss_tick(self, firmware: Firmware) -> None:
         """Outputs stay as they are, what arrives waits, and the watchdog counts."""
         self._take_outputs(firmware.outputs)
-        self._received = self._received[:RECEIVED_MAX]
         self._missed_ticks += 1
-        if self._missed_ticks * TICK_MS >= WATCHDOG_MS:
+        if firmware.is_reset or self._missed_ticks * TICK_MS >= WATCHDOG_MS:
             self.power_cycle()

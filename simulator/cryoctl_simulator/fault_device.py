@@ -28,8 +28,8 @@ from cryoctl_simulator.fault_row import (
     latent,
     ticks,
 )
+from cryoctl_simulator.firmware import Firmware
 from cryoctl_simulator.firmware_config import TICK_MS
-from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.plant import Plant
 
 FLIPPED: Final = (
@@ -78,12 +78,12 @@ def _tick_late(present: Present, _boots: int) -> bool:
     return present.age_ticks % ticks(present.values["period_ms"] / 1000.0) == 0
 
 
-def _stuck_scheduler(firmware: FirmwareModel, _present: Present) -> None:
+def _stuck_scheduler(firmware: Firmware, _present: Present) -> None:
     # Whatever asks how long the present state has lasted hears: it has just begun.
     firmware.state.state_since_ms = firmware.state.now_ms
 
 
-def _memory_bitflip(firmware: FirmwareModel, present: Present) -> None:
+def _memory_bitflip(firmware: Firmware, present: Present) -> None:
     if present.kept is not None:
         return
     which, where = present.chances()

@@ -29,7 +29,7 @@ from cryoctl_simulator.fault_row import (
     mends,
     nothing,
 )
-from cryoctl_simulator.firmware_model import FirmwareModel
+from cryoctl_simulator.firmware import Firmware
 from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.gas import GasName
 from cryoctl_simulator.instruments import Readings
@@ -94,13 +94,9 @@ def _move_needle(plant: Plant, _present: Present) -> None:
     plant.place(plant.scenario)
 
 
-def _change_probe(firmware: FirmwareModel, present: Present) -> None:
-    session = firmware.session
-    # Once a boot: it is another probe from the next greeting on.
-    if present.kept != session.identity.boot_id:
-        present.kept = session.identity.boot_id
-        profile_hash = session.identity.profile_hash ^ WRONG_PROFILE
-        session.identity = session.identity._replace(profile_hash=profile_hash)
+def _change_probe(firmware: Firmware, _present: Present) -> None:
+    # At once in every boot: it is another probe from the next greeting on.
+    firmware.profile_hash = firmware.config.profile_hash ^ WRONG_PROFILE
 
 
 def _press_button(readings: Readings, _present: Present) -> None:

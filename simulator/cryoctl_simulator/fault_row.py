@@ -9,7 +9,7 @@ from typing import Final
 
 from cryoctl_protocol.codes import DeviceState, Trip
 from cryoctl_simulator.fault_intruders import Intruder
-from cryoctl_simulator.firmware_model import FirmwareModel
+from cryoctl_simulator.firmware import Firmware
 from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.instruments import Readings
 from cryoctl_simulator.link_weather import Weather
@@ -224,7 +224,7 @@ class Fault(FaultRow):
     mend: Callable[[Plant], None] | None = None
     readings: Callable[[Readings, Present], None] | None = None
     outputs: Callable[[Actuators, Outputs, Present], None] | None = None
-    firmware: Callable[[FirmwareModel, Present], None] | None = None
+    firmware: Callable[[Firmware, Present], None] | None = None
     runs: Callable[[Present, int], bool] | None = None
     power: Callable[[Present], bool] | None = None
     clock_ms: Callable[[Present], float] | None = None

@@ -10,8 +10,8 @@ from cryoctl_protocol.peer import FaultNote
 from cryoctl_simulator.fault_intruders import Intruder
 from cryoctl_simulator.fault_row import Present
 from cryoctl_simulator.faults import Injection, find_fault, parse_fault
+from cryoctl_simulator.firmware import Firmware
 from cryoctl_simulator.firmware_config import TICK_MS
-from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.instruments import Readings
 from cryoctl_simulator.link_weather import FAIR, LinkWeather
@@ -148,7 +148,7 @@ class FaultSchedule:
             if item.injection.fault.outputs is not None:
                 item.injection.fault.outputs(actuators, outputs, item.present)
 
-    def change(self, firmware: FirmwareModel) -> None:
+    def change(self, firmware: Firmware) -> None:
         """Let faults of the device's software change it before its tick."""
         for item in self._present:
             if item.injection.fault.firmware is not None:

@@ -10,7 +10,8 @@ from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.messages import PROTOCOL_MAJOR, PROTOCOL_MINOR, Hello
 from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
 
-FIRMWARE_ID: Final = b"model-1"
+FIRMWARE_ID: Final = b"probe-1"
+"""Every build says the same: they are one firmware."""
 TELEMETRY_TICKS: Final = 2  # 20 ms
 
 

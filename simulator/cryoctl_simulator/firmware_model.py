@@ -48,7 +48,6 @@ VITALS_TICKS: Final = 20  # 200 ms
 HELLO_TICKS: Final = 100  # 1 s, while there is no session
 LEAK_TEST_LIFE_MS: Final = 1_800_000  # SR-19: 30 min
 FREE_MS: Final = 2_000  # SR-14: this long above +5 C
-_DELIMITER: Final = b"\0"
 
 _IDLE: Final = int(DeviceState.IDLE)
 _SELF_TEST: Final = int(DeviceState.SELF_TEST)
@@ -66,7 +65,9 @@ _CLAIM_FREEZE: Final = int(HostMode.FREEZE)
 
 
 class FirmwareModel:
-    """One probe's firmware between power-up and power-down."""
+    """One probe's firmware between power-up and power-down (``Firmware``)."""
+
+    is_reset: Final = False
 
     def __init__(self, config: FirmwareConfig, boot: Boot) -> None:
         self.config = config
@@ -77,6 +78,16 @@ class FirmwareModel:
             nonce_seed=boot.nonce_seed,
             former_key=boot.former_key,
         )
+        self.session.send_delimiter()
+
+    @property
+    def profile_hash(self) -> int:
+        """Hash of the profile's limits, as HELLO says it."""
+        return self.session.identity.profile_hash
+
+    @profile_hash.setter
+    def profile_hash(self, value: int) -> None:
+        self.session.identity = self.session.identity._replace(profile_hash=value)
 
     @property
     def outputs(self) -> Outputs:
@@ -97,7 +108,7 @@ class FirmwareModel:
         Args:
             now_ms: Device clock, 32 bits, 0 at power-up.
             readings: Sensors as read at this tick.
-            incoming: Bytes that arrived since the last one.
+            incoming: Bytes that arrived since the last one, at most ``RECEIVE_MAX``.
         """
         s = self.state
         limits = self.config.limits
@@ -440,7 +451,7 @@ class FirmwareModel:
             s.greeted = True
             session.send_plain(session.identity)
             self._report(EventCode.BOOT, Trip.NONE, 0, 0)
-            return _DELIMITER + session.outgoing()
+            return session.outgoing()
         if ticks % TELEMETRY_TICKS == 0:
             limits = self.config.limits
             session.send_telemetry(telemetry(s, readings, limits, session.event_count))

@@ -1,8 +1,7 @@
 """Everything the firmware remembers, in one struct of integers.
 
 Counters that grow while something lasts are in ms or in ticks of 10 ms, and start again at 0.
-They are 32 bits wide in C; that one may wrap after 49 days of lasting changes no decision but to
-wait once more.
+In C they are 32 bits wide and stay at their largest value after 24 days, far beyond every limit.
 """
 
 from __future__ import annotations

@@ -1,16 +1,23 @@
-"""Opens ``sim:[PROFILE_OR_PATH][?seed=N&serial=NAME&scenario=NAME_OR_PATH&fault=ID@WHEN...]``."""
+"""Opens ``sim:[PROFILE_OR_PATH][?KEY=VALUE&...]``: a simulated probe in virtual time.
+
+Keys: ``seed``, ``serial``, ``scenario`` (name or path), ``firmware`` (a build of it) and, as often
+as needed, ``fault`` (``ID@WHEN``).
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from cryoctl_protocol.peer import AddressError, DeviceUrl, Opened, Reach
+from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Reach
 from cryoctl_protocol.profile import ProfileError
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, decode_utf8
 from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.firmware import FirmwareError, UnknownFirmwareError
+from cryoctl_simulator.firmware_builds import DEFAULT_BUILD, build_of
 from cryoctl_simulator.instruments import Instruments
 from cryoctl_simulator.plant import Plant
 from cryoctl_simulator.probe_file import load_simulated_probe
@@ -19,16 +26,23 @@ from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenario
 DEFAULT_PROFILE: Final = "n2o-20g"
 DEFAULT_SEED: Final = 1
 SEED_MAX: Final = 2**32 - 1
-PARAMS: Final = ("seed", "serial", "scenario", "fault")
+PARAMS: Final = ("seed", "serial", "scenario", "firmware", "fault")
 SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 """A device says it in 16 bytes, and it may be a level of a topic."""
 
 
-def open_link(url: DeviceUrl) -> Opened:
+def open_link(
+    url: DeviceUrl, make_device: Callable[..., SimulatedDevice] = SimulatedDevice
+) -> Opened:
     """Return a simulated probe in virtual time.
+
+    Args:
+        url: What it is to be.
+        make_device: Takes the arguments of ``SimulatedDevice``.
 
     Raises:
         AddressError: Unknown profile or parameter, or a value that is not allowed.
+        LinkError: A firmware that cannot be made or does not start.
         FileError: Mistakes in the profile or the scenario file.
     """
     _refuse_unknown_params(url)
@@ -39,13 +53,20 @@ def open_link(url: DeviceUrl) -> Opened:
         raise AddressError(f"device {url}: {error}") from error
     seed = _seed(url)
     scenario, scenario_text = _scenario(f"device {url}: ", url.get("scenario"))
-    device = SimulatedDevice(
-        probe.firmware,
-        Plant(probe.plant, scenario),
-        Instruments(seed=seed),
-        seed=seed,
-        serial=_serial(url),
-    )
+    build_name = url.get("firmware") or DEFAULT_BUILD
+    try:
+        device = make_device(
+            probe.firmware,
+            Plant(probe.plant, scenario),
+            Instruments(seed=seed),
+            seed=seed,
+            serial=_serial(url),
+            build=build_of(build_name),
+        )
+    except UnknownFirmwareError as error:
+        raise AddressError(f"device {url}: {error}") from error
+    except FirmwareError as error:
+        raise LinkError(f"device {url}: {error}") from error
     for fault in url.all("fault"):
         try:
             device.inject(fault)
@@ -53,7 +74,8 @@ def open_link(url: DeviceUrl) -> Opened:
             raise AddressError(f"device {url}: {error}") from error
     identity = probe.profile.probe
     return Opened(
-        description=f"simulated {identity.id} ({identity.title}), seed {seed}, {scenario.title}",
+        description=f"simulated {identity.id} ({identity.title}), seed {seed}, {scenario.title}"
+        + ("" if build_name == DEFAULT_BUILD else f", firmware {build_name}"),
         peer=device,
         faults=device,
         truth=device,

@@ -94,7 +94,7 @@ def never_answers_again(bench: Bench) -> None:
     """Have the probe forget every answer at once, so that a repeat gets none."""
 
     class Forgetful(dict[int, list[bytes]]):
-        def setdefault(self, *_arguments: object) -> list[bytes]:
+        def __getitem__(self, _counter: int) -> list[bytes]:
             return []
 
     bench.device.session._answers = Forgetful()

@@ -106,8 +106,8 @@ def test_leases_arrive_every_100_ms_within_20_ms_throughout_a_treatment() -> Non
         world.step()
         firmware = world.device.firmware
         assert firmware is not None
-        if firmware.session.lease_count != count:
-            count = firmware.session.lease_count
+        if firmware.state.leases_seen != count:
+            count = firmware.state.leases_seen
             heard_s.append(world.now_s)
 
     spans_s = [later - earlier for earlier, later in pairwise(heard_s)]

@@ -14,6 +14,7 @@ from cryoctl_protocol.codes import Op, SafeAction, Trip
 from cryoctl_protocol.device_session import DeviceSession
 from cryoctl_protocol.messages import Stop
 from cryoctl_protocol.profile import profile_names
+from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.instruments import SensorFault, SensorName
 from tests.support.protocol_builders import command
 
@@ -88,7 +89,7 @@ def test_another_first_cause_is_a_violation_unless_the_old_one_was_cleared(
     """CLEAR and a STOP may come in one tick, of which a watch sees the end alone."""
     data = frozen.save()
     firmware = frozen.device.firmware
-    assert firmware is not None
+    assert isinstance(firmware, FirmwareModel)
     firmware._on_stop(Stop(1, 0, SafeAction.OFF, Trip.OPERATOR_STOP))
     watch = SafetyWatch()
     watch.look(frozen.controller, frozen.device, 100.0)

@@ -12,6 +12,7 @@ from cryoctl_protocol.codec import encode
 from cryoctl_protocol.codes import DeviceState, EventCode, Op, SafeAction, Trip
 from cryoctl_protocol.framing import build, wrap
 from cryoctl_protocol.messages import ID_OF, Stop
+from cryoctl_simulator.firmware_model import FirmwareModel
 from tests.simulator.bench import connected
 
 
@@ -54,7 +55,7 @@ def test_a_stop_of_another_boot_is_noise() -> None:
 def test_the_log_shows_a_stop_that_the_controller_did_not_send() -> None:
     world = World(plan=plan_of(8.0, thaw="passive"))
     assert world.run(within_s=300.0, until=lambda w: w.controller.phase is Phase.HOLD) is not None
-    assert world.device.firmware is not None
+    assert isinstance(world.device.firmware, FirmwareModel)
     boot_id = world.device.firmware.session.identity.boot_id
     world.line.noise_to_device = recorded_stop(boot_id)
     world.step()

@@ -11,6 +11,7 @@ from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.fault_device import FLIPPED
 from cryoctl_simulator.fault_row import Observable
 from cryoctl_simulator.faults import CATALOGUE
+from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.instruments import Readings
 from cryoctl_simulator.plant import Plant
 from cryoctl_simulator.tissue import Tissue
@@ -127,7 +128,7 @@ def look(device: SimulatedDevice, sent: bytes) -> dict[Observable, object]:
         O.BOOTS: device.boots,
         O.FRAMES_UP: sent,
     }
-    if firmware is not None:
+    if isinstance(firmware, FirmwareModel):
         state, session = firmware.state, firmware.session
         found |= {
             O.TICKS: state.tick_count,
@@ -297,7 +298,7 @@ def test_frames_that_are_replayed_are_never_carried_out() -> None:
         states.add(driver.state)
 
     assert states <= {DeviceState.ARMED, DeviceState.IDLE, DeviceState.FAULT}
-    assert driver.device.firmware is not None
+    assert isinstance(driver.device.firmware, FirmwareModel)
     assert driver.device.firmware.session.rejects.total() > 100
 
 
@@ -306,7 +307,7 @@ def test_a_second_master_gets_nothing_but_its_stop() -> None:
     world = World(DeviceState.FREEZE, "dual_master(stop_after_s=0.4)@0s")
     world.run(35)
     firmware = world.device.firmware
-    assert firmware is not None
+    assert isinstance(firmware, FirmwareModel)
     before = firmware.state.state
     world.run(10)
 

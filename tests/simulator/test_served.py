@@ -17,6 +17,7 @@ from cryoctl_protocol.framing import Deframer
 from cryoctl_protocol.messages import ID_OF, Hello
 from cryoctl_protocol.peer import AddressError, DeviceUrl
 from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.firmware_model import FirmwareModel
 from cryoctl_simulator.link import open_link
 from cryoctl_simulator.served.endpoints import Endpoint, TcpEndpoint
 from cryoctl_simulator.served.fault_port import FaultServer
@@ -281,7 +282,7 @@ def test_what_comes_while_the_probe_is_stopped_never_reaches_it(
 
     assert (server.lost_ticks, server.overrun_bytes) == (100, 4500)
     assert server.now_s == pytest.approx(0.1)
-    assert probe.firmware is not None
+    assert isinstance(probe.firmware, FirmwareModel)
     assert probe.firmware.session.rejects.total() == 0
     client.close()
 

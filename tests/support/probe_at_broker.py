@@ -24,6 +24,7 @@ from cryoctl_protocol.messages import ID_OF, Ack, Command
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
 from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.firmware_model import FirmwareModel
 from tests.support.broker import DEVICE, Broker
 from tests.support.stack import Stack, build_stack, treatment
 
@@ -96,7 +97,7 @@ class ProbeAtBroker:
         self._deframer = Deframer()
         self._start_s = start_s
         self._done: set[tuple[int, int]] = set()
-        assert device.firmware is not None
+        assert isinstance(device.firmware, FirmwareModel)
         hello = device.firmware.session.identity
         self.side.publish(build(ID_OF[type(hello)], encode(hello), seq=0, session=0, key=None))
 

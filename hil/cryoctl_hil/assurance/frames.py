@@ -43,7 +43,7 @@ _FAILURES_TOLD: Final = 20
 _REQUIREMENTS: Final = ("SR-04",)
 _DEVICE_EVIDENCE: Final = frozenset({
     "rejects", "_deframer", "_deframer_rejects", "_reject_ms", "_bad_tag_ms",
-    "_out", "_seq", "_pending", "_nonce_count",
+    "_out", "_out_size", "_seq", "_pending", "_nonce_count",
 })  # fmt: skip
 """What a frame without proof may move: counts of what was refused, and the answer to a greeting."""
 _HOST_EVIDENCE: Final = frozenset({"rejects", "_reject_times_s", "lost_frames", "_device_seq"})

@@ -174,7 +174,7 @@ def _memory(world: World) -> object:
 
 def _identity(world: World) -> object:
     firmware = world.device.firmware
-    return None if firmware is None else firmware.session.identity
+    return None if firmware is None else firmware.profile_hash
 
 
 def _shutoff(world: World) -> object:
@@ -194,8 +194,8 @@ def _frames_down(world: World) -> object:
         return None
     return [
         firmware.state.lease_left_ms,
-        firmware.session.lease_count,
-        firmware.session.rejects.total(),
+        firmware.state.leases_seen,
+        firmware.state.frames_rejected,
     ]
 
 

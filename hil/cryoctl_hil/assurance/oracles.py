@@ -14,7 +14,7 @@ from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
 from cryoctl_protocol.codes import DeviceState, Sensor
 from cryoctl_simulator.device import SimulatedDevice
-from cryoctl_simulator.firmware_model import FirmwareModel
+from cryoctl_simulator.firmware import Firmware
 
 TRUE_TIP_COLDEST_C: Final = -100.0
 """Below this the injury of a nerve turns towards irreversible; no cell may come to it."""
@@ -50,80 +50,80 @@ class Rule(NamedTuple):
     requirement: str
     text: str
     within_s: float
-    holds: Callable[[Controller, SimulatedDevice, FirmwareModel], bool]
+    holds: Callable[[Controller, SimulatedDevice, Firmware], bool]
 
 
-def _is_too_cold(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _is_too_cold(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     out, reading = firmware.state.outputs, device.instruments.readings
     return out.valve_permille > 0 and reading.tip_mdegc <= c.profile.limits.tip_floor_c * 1000.0
 
 
-def _freezes_blind(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _freezes_blind(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     reading = device.instruments.readings
     return firmware.state.outputs.valve_permille > 0 and bool(reading.open_circuit & _TIP)
 
 
-def _drains_too_long(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _drains_too_long(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     s = firmware.state
     if not s.outputs.shutoff_open or s.state != _THAW:
         return False
     return s.valve_shut_ms > c.profile.limits.coast_s * 1000.0 + 1_500
 
 
-def _two_outputs(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _two_outputs(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     out = firmware.state.outputs
     on = (out.valve_permille > 0) + (out.tip_heater_permille > 0) + (out.stimulus_ua > 0)
     return on > 1
 
 
-def _heats_hot(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _heats_hot(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     if firmware.state.outputs.tip_heater_permille <= 0:
         return False
     return device.instruments.readings.tip_mdegc > 43_000
 
 
-def _heats_blind(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _heats_blind(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     if firmware.state.outputs.tip_heater_permille <= 0:
         return False
     return bool(device.instruments.readings.open_circuit & _TIP)
 
 
-def _heats(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _heats(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     return firmware.state.outputs.tip_heater_permille > 0
 
 
-def _heats_too_much(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _heats_too_much(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     s = firmware.state
     return s.outputs.tip_heater_permille > 0 and s.heater_energy_uj > 5_250_000
 
 
-def _feeds_under_pressure(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _feeds_under_pressure(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     reading = device.instruments.readings
     if not firmware.state.outputs.shutoff_open or reading.open_circuit & _SUPPLY:
         return False
     return reading.supply_mbar > c.profile.limits.pressure_trip_bar * 1000.0
 
 
-def _is_driven(firmware: FirmwareModel) -> bool:
+def _is_driven(firmware: Firmware) -> bool:
     out = firmware.state.outputs
     return out.valve_permille > 0 or out.tip_heater_permille > 0 or out.stimulus_ua > 0
 
 
-def _freezes(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _freezes(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     return firmware.state.state == _FREEZE and not device.research
 
 
-def _valve_out_of_freeze(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _valve_out_of_freeze(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     s = firmware.state
     return s.outputs.valve_permille > 0 and s.state != _FREEZE
 
 
-def _stimulates_elsewhere(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _stimulates_elsewhere(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     s = firmware.state
     return s.outputs.stimulus_ua > 0 and s.state != _STIMULATE
 
 
-def _cools_after_trip(c: Controller, device: SimulatedDevice, firmware: FirmwareModel) -> bool:
+def _cools_after_trip(c: Controller, device: SimulatedDevice, firmware: Firmware) -> bool:
     return firmware.state.outputs.valve_permille > 0 and c.phase in _TRIPPED
 
 
@@ -195,9 +195,9 @@ class SafetyWatch:
             self._violate("SR-16", now_s, f"true tip at {tip_c:.1f} C, hottest allowed 60 C")
         self._was_too_cold, self._was_too_hot = is_too_cold, is_too_hot
 
-    def _look_at_leases(self, firmware: FirmwareModel, now_s: float) -> None:
+    def _look_at_leases(self, firmware: Firmware, now_s: float) -> None:
         """Count from the lease that was taken, not by what the firmware makes of it."""
-        count = firmware.session.lease_count
+        count = firmware.state.leases_seen
         if count != self._leases:
             self._leases, self._leased_s = count, now_s
         elif _is_driven(firmware) and now_s - self._leased_s > UNLEASED_S_MAX + _EPSILON_S:
@@ -208,7 +208,7 @@ class SafetyWatch:
         self._told_unleased = False
 
     def _look_at_rules(
-        self, controller: Controller, device: SimulatedDevice, firmware: FirmwareModel, now_s: float
+        self, controller: Controller, device: SimulatedDevice, firmware: Firmware, now_s: float
     ) -> None:
         for index, rule in enumerate(RULES):
             if not rule.holds(controller, device, firmware):
@@ -224,7 +224,7 @@ class SafetyWatch:
             for_s = f" for {now_s - since_s:.2f} s" if rule.within_s else ""
             self._violate(rule.requirement, now_s, f"{rule.text}{for_s}")
 
-    def _follow_state(self, firmware: FirmwareModel, now_s: float) -> None:
+    def _follow_state(self, firmware: Firmware, now_s: float) -> None:
         """SR-26 and SR-27: how a probe may come to freeze, and how it may leave a trip."""
         s = firmware.state
         is_boot = s.tick_count == 1
@@ -241,7 +241,7 @@ class SafetyWatch:
         if s.state not in _AUTHORISED:
             self._authorised = False
 
-    def _judge_change(self, firmware: FirmwareModel, was: int, trip: int, now_s: float) -> None:
+    def _judge_change(self, firmware: Firmware, was: int, trip: int, now_s: float) -> None:
         s = firmware.state
         if was == _ARMED and s.state == _STARTED:
             self._authorised = True

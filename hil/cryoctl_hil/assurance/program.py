@@ -207,6 +207,22 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ),
     ),
     Program(
+        "identity",
+        "builds of the firmware against each other: the same bytes after every tick",
+        "cryoctl_hil.back_to_back:run",
+        (
+            "model and native: scenarios that differ",
+            "model and native: faults that differ",
+            "model and native: hostile runs that differ",
+        ),
+    ),
+    Program(
+        "cmutants",
+        "small faults in the C firmware's interlocks, and which requirement notices",
+        "cryoctl_hil.assurance.c_mutants:run",
+        ("mutants of the C safety core", "mutants of the C safety core that live"),
+    ),
+    Program(
         "coverage",
         "branches and MC/DC pairs of the safety core",
         "cryoctl_hil.assurance.decisions:run",

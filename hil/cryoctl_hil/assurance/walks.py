@@ -17,6 +17,7 @@ from cryoctl.stimulation import Stimulus
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_hil.world import World
 from cryoctl_protocol.codes import DeviceState
+from cryoctl_simulator.firmware import Build
 
 PROFILE: Final = "n2o-20g"
 MOMENTS: Final = {"early": 0.05, "middle": 0.4, "late": 0.75}
@@ -138,10 +139,14 @@ class Walk:
     stops_s: float | None = None
     query: str = ""
 
-    def world(self) -> World:
-        """Return this walk at its beginning."""
+    def world(self, build: Build | None = None) -> World:
+        """Return this walk at its beginning; ``build`` of the firmware, or the usual one."""
         return World(
-            PROFILE, plan=_plan(), query=self.query, operator=PatientOperator(self.stops_s)
+            PROFILE,
+            plan=_plan(),
+            query=self.query,
+            operator=PatientOperator(self.stops_s),
+            build=build,
         )
 
     def moments(self) -> list[Moment]:

@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,8 @@ import click
 
 if TYPE_CHECKING:
     from cryoctl_protocol.mqtt.address import MqttAddress
+    from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.served.board_ports import BoardPorts
     from cryoctl_simulator.served.endpoints import Endpoint
     from cryoctl_simulator.served.fault_port import FaultServer
     from cryoctl_simulator.served.server import ServedProbe
@@ -58,6 +61,11 @@ class HostPort(click.ParamType[tuple[str, int]]):
     help="Take faults by JSON lines at this port of this machine; 0 takes a free one.",
 )
 @click.option(
+    "--firmware",
+    metavar="NAME",
+    help="model, native, emulated, elf:PATH, or board:LINK,CHANNEL: your board at two ports.",
+)
+@click.option(
     "--dialect",
     type=click.Choice(["own", "ascii"]),
     default="own",
@@ -87,6 +95,7 @@ def sim(
     serial: str | None,
     faults: tuple[str, ...],
     fault_port: int | None,
+    firmware: str | None,
     dialect: str,
     baud: int,
     boot_on_open: bool,
@@ -108,15 +117,16 @@ def sim(
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
     if dialect == "ascii":
-        _refuse_with_ascii(profile != PROFILE, faults, fault_port, mqtt, key_file)
-    params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
-    if serial is not None:
-        params.append(("serial", serial))
-    if scenario is not None:
-        params.append(("scenario", scenario))
+        _refuse_with_ascii(profile != PROFILE, faults, fault_port, firmware, mqtt, key_file)
     with contextlib.ExitStack() as stack:
         ended = _until_signal(stack)  # First: nothing that is made from here on may be left behind.
-        description, device, back_door = _make_probe(dialect, profile, params, fault_port, key_file)
+        ports = _open_board(stack, firmware, serial, key_file)
+        named = {"serial": serial, "scenario": scenario, "firmware": None if ports else firmware}
+        params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
+        params += [(key, value) for key, value in named.items() if value is not None]
+        description, device, back_door = _make_probe(
+            dialect, profile, params, fault_port, key_file, ports
+        )
         if back_door is not None:
             stack.callback(back_door.close)
         endpoint: Endpoint
@@ -156,8 +166,8 @@ def _refuse_with_ascii(*options: object) -> None:
     """Refuse what another maker's probe does not have."""
     if any(option not in (None, False, ()) for option in options):
         raise click.UsageError(
-            f"--dialect ascii is one probe ({PROFILE}): it takes no profile, no faults and no key, "
-            "and has no frames for a broker"
+            f"--dialect ascii is one probe ({PROFILE}): it takes no profile, no firmware, no "
+            "faults and no key, and has no frames for a broker"
         )
 
 
@@ -198,6 +208,7 @@ def _make_probe(
     params: list[tuple[str, str]],
     fault_port: int | None,
     key_file: Path | None,
+    ports: BoardPorts | None,
 ) -> tuple[str, ServedProbe, FaultServer | None]:
     """Return a line about the probe, the probe, and its back door if it is to have one."""
     from cryoctl_protocol.device_keys import FILE_SIZE_MAX, parse_device_keys
@@ -208,7 +219,10 @@ def _make_probe(
     from cryoctl_simulator.link import open_link
     from cryoctl_simulator.served.fault_port import FaultServer
 
-    opened = open_link(DeviceUrl("sim", profile, tuple(params)))
+    url = DeviceUrl("sim", profile, tuple(params))
+    if ports is not None:
+        return _meet_board(ports, url, fault_port)
+    opened = open_link(url)
     device = opened.peer
     assert isinstance(device, SimulatedDevice)
     if dialect == "ascii":
@@ -219,6 +233,49 @@ def _make_probe(
         device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
     back_door = None if fault_port is None else FaultServer(device, fault_port)
     return opened.description, device, back_door
+
+
+def _open_board(
+    stack: contextlib.ExitStack, firmware: str | None, serial: str | None, key_file: Path | None
+) -> BoardPorts | None:
+    """Return the ports of a board, if the firmware is to be one."""
+    from cryoctl_simulator.firmware_builds import BOARD
+
+    if firmware is None or not firmware.startswith(BOARD):
+        return None
+    if serial is not None or key_file is not None:
+        raise click.UsageError(
+            "a board has a serial number and keys of its own: no --serial, --key"
+        )
+    from cryoctl_simulator.served.board_ports import BoardPorts
+
+    ports = BoardPorts(firmware)
+    stack.callback(ports.close)
+    stack.callback(_tell_board, ports)
+    return ports
+
+
+def _tell_board(ports: BoardPorts) -> None:
+    """Print how the board has done."""
+    if ports.is_met:
+        click.echo("\n".join(ports.report()))
+
+
+def _meet_board(
+    ports: BoardPorts, url: DeviceUrl, fault_port: int | None
+) -> tuple[str, ServedProbe, FaultServer | None]:
+    """Return what ``_make_probe`` does, with the firmware on a board that has said what it is."""
+    from cryoctl_simulator.board_in_loop import BoardDevice
+    from cryoctl_simulator.link import open_link
+    from cryoctl_simulator.served.fault_port import FaultServer
+
+    opened = open_link(url, partial(BoardDevice, board=ports.board))
+    device = opened.peer
+    assert isinstance(device, BoardDevice)
+    ports.meet(device)
+    back_door = None if fault_port is None else FaultServer(device, fault_port, ports.report)
+    description = f"{opened.description}\nboard      {device.device_id} runs {ports.board.build}"
+    return description, device, back_door
 
 
 def _arguments(dialect: str, profile: str, address: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from collections.abc import Callable
 from typing import Any, Final
 
 from cryoctl_protocol.peer import FaultPort
@@ -17,16 +18,21 @@ class FaultServer:
     """Answers one line of JSON with one line of JSON.
 
     ``{"inject": "tc_open@12s"}`` schedules a fault, ``{"clear": "tc_open"}`` ends those of an id
-    and says how many, ``{"history": true}`` lists all. A time is that of the probe since it was
+    and says how many, ``{"history": true}`` lists all, and ``{"report": true}`` returns lines about
+    a board in the loop. A time is that of the probe since it was
     started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
 
     Args:
         faults: Of the probe that is served.
         port: 0 takes a free one.
+        report: Returns what there is to report of the probe.
     """
 
-    def __init__(self, faults: FaultPort, port: int) -> None:
+    def __init__(
+        self, faults: FaultPort, port: int, report: Callable[[], list[str]] = list
+    ) -> None:
         self._faults = faults
+        self._report = report
         self._server = socket.create_server((LOOPBACK, port))
         self._server.setblocking(False)  # noqa: FBT003
         self._clients: dict[socket.socket, bytearray] = {}
@@ -86,5 +92,10 @@ class FaultServer:
                 return {"ok": self._faults.clear(fault_id)}
             case {"history": True} if len(request) == 1:
                 return {"ok": [note._asdict() for note in self._faults.history()]}
-        wanted = '{"inject": "ID@WHEN[:DURATION]"}, {"clear": "ID"} or {"history": true}'
+            case {"report": True} if len(request) == 1:
+                return {"ok": self._report()}
+        wanted = (
+            '{"inject": "ID@WHEN[:DURATION]"}, {"clear": "ID"}, {"history": true} or '
+            '{"report": true}'
+        )
         return {"error": f"expected {wanted}"}

@@ -1,0 +1,1 @@
+"""A probe's firmware as machine code on an emulated Cortex-M4, in step with the plant."""
