@@ -33,7 +33,7 @@ static int is_owned(const struct cryo_device *d, uint32_t now_ms)
 /* A frame that does not fit is dropped whole. */
 static void put(struct cryo_device *d, const uint8_t *bytes, size_t size)
 {
-    if (size <= (size_t)CRYO_SEND_MAX - d->out_size) {
+    if (d->out_size <= CRYO_SEND_MAX && size <= (size_t)CRYO_SEND_MAX - d->out_size) {
         memcpy(d->out + d->out_size, bytes, size);
         d->out_size = (uint16_t)(d->out_size + size);
     }
@@ -626,7 +626,8 @@ int32_t cryo_device_lease_left_ms(const struct cryo_device *d, uint32_t now_ms)
         return 0;
     }
     left_ms = cryo_until_ms(now_ms, d->lease_until_ms);
-    return left_ms < 0 ? 0 : left_ms;
+    /* More than a lease may give is none: a bit of its end has turned over. */
+    return left_ms < 0 || left_ms > (int32_t)CRYO_LEASE_LIFE_MS_MAX ? 0 : left_ms;
 }
 
 /* -- power-up ---------------------------------------------------------------------------------- */

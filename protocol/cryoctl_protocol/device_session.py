@@ -112,7 +112,8 @@ class DeviceSession:
         if lease_until_ms is None:
             return 0
         left_ms = until_ms(now_ms, lease_until_ms)
-        if left_ms < 0:
+        # More than a lease may give is none: a bit of its end has turned over.
+        if not 0 <= left_ms <= LEASE_LIFE_MS_MAX:
             return 0
         return left_ms
 

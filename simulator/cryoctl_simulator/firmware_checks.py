@@ -22,6 +22,7 @@ LEAK_TEST_MS: Final = FILL_MS + _SETTLE_MS + _MEASURE_MS + _MEAN_MS
 DECAY_MBAR_MAX: Final = 1_000  # SR-19: less than 1 bar in 10 s.
 TEST_PRESSURE_MIN_MBAR: Final = 10_000
 """A line without pressure cannot show a leak."""
+SAMPLE_MBAR_MAX: Final = 1_000_000
 STILL_MS_MAX: Final = 2_000
 """SR-19: a reading that is exactly the same for this long is none: a sensor's last digit moves."""
 
@@ -98,7 +99,8 @@ def leak_test_is_ok(s: FirmwareState) -> bool:
 
 
 def _take(s: FirmwareState, r: Readings) -> None:
-    s.test_sum_mbar += r.supply_mbar
+    # Far above every sensor, so that the sum stays within 32 bits.
+    s.test_sum_mbar += min(max(r.supply_mbar, -SAMPLE_MBAR_MAX), SAMPLE_MBAR_MAX)
     s.test_samples += 1
 
 

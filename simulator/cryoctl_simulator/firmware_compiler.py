@@ -6,7 +6,9 @@ It uses the compiler that is there (``cc``), else the one of the extra ``firmwar
 from __future__ import annotations
 
 import os
+import platform
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,12 +22,15 @@ from cryoctl_simulator.firmware import FirmwareError
 WARNINGS: Final = ("-Wall", "-Wextra", "-Wpedantic", "-Wconversion")
 FLAGS: Final = ("-std=c11", "-O2", "-shared", "-fvisibility=hidden", "-ffp-contract=off")
 _PACKAGE: Final = Path(__file__).parent
-_FIRMWARE_PARTS: Final = (_PACKAGE.parent / "firmware", _PACKAGE / "firmware_sources")
+# As installed, else as in the source tree.
+_FIRMWARE_PARTS: Final = (_PACKAGE / "firmware_sources", _PACKAGE.parent / "firmware")
 _LIBRARY_PARTS: Final = (
-    _PACKAGE.parent.parent / "protocol" / "c",
     _PACKAGE.parent / "cryoctl_protocol" / "c_sources",
+    _PACKAGE.parent.parent / "protocol" / "c",
 )
 _LIBRARY_FILES: Final = ("cryo_device.c", "cryo_frame.c", "cryo_hash.c")
+_OWNER_ONLY: Final = 0o700
+_OTHERS_WRITE: Final = 0o022
 _BUILD_S_MAX: Final = 300.0
 """Zig builds what it needs of the C library when it is first used; two minutes were seen."""
 _NO_COMPILER: Final = (
@@ -57,14 +62,17 @@ def shared_library(folder: Path | None = None) -> Path:
     compiler = find_compiler()
     kept = cache_folder() if folder is None else folder
     path = kept / f"probe-{_digest(compiler)}{'.dll' if sys.platform == 'win32' else '.so'}"
-    if path.exists():
+    if _is_ours(path):
         return path
     try:
-        kept.mkdir(parents=True, exist_ok=True)
+        kept.mkdir(mode=_OWNER_ONLY, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=kept) as made_in:
-            made = Path(made_in) / path.name
+            made, noted = Path(made_in) / path.name, Path(made_in) / "sum"
             compile_library(compiler, made)
-            made.replace(path)  # Whole at once: another process may be doing the same.
+            noted.write_text(_sum_of(made))
+            # Whole at once: another process may be doing the same.
+            made.replace(path)
+            noted.replace(_note_of(path))
     except OSError as error:
         if not path.exists():  # On Windows one that is in use cannot be replaced, nor need it be.
             raise FirmwareError(
@@ -72,6 +80,33 @@ def shared_library(folder: Path | None = None) -> Path:
                 "kept there"
             ) from error
     return path
+
+
+def _is_ours(path: Path) -> bool:
+    """Return True if a library is there as it was compiled, and nobody else could change it.
+
+    What is loaded runs in this process; and of one that is cut short the loader does not tell, it
+    kills.
+    """
+    if os.name == "posix" and path.is_file():
+        found = path.stat()
+        if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_WRITE:
+            raise FirmwareError(
+                f"firmware=native: {path}: belongs to another user, or others may write it; delete "
+                "it, and it is compiled anew"
+            )
+    try:
+        return _note_of(path).read_text() == _sum_of(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _note_of(path: Path) -> Path:
+    return path.with_suffix(".sum")
+
+
+def _sum_of(path: Path) -> str:
+    return sha256(path.read_bytes()).hexdigest()
 
 
 def find_compiler() -> list[str]:
@@ -104,7 +139,8 @@ def cache_folder() -> Path:
 def _digest(compiler: list[str]) -> str:
     """Return a name for what these sources, flags and this compiler make."""
     said = _call([*compiler[:-1], "version"] if "ziglang" in compiler else [*compiler, "--version"])
-    digest = sha256(repr((said, FLAGS, sys.platform)).encode())
+    machine = (sys.platform, platform.machine(), struct.calcsize("P"))
+    digest = sha256(repr((said, FLAGS, machine)).encode())
     for folder in source_folders():
         for path in sorted([*folder.glob("*.c"), *folder.glob("*.h")]):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -130,5 +166,5 @@ def _first(folders: tuple[Path, ...], file: str) -> Path:
         if (folder / file).is_file():
             return folder
     raise FirmwareError(
-        f"firmware=native: the C sources are missing ({folders[-1] / file}); install cryoctl anew"
+        f"firmware=native: the C sources are missing ({folders[0] / file}); install cryoctl anew"
     )

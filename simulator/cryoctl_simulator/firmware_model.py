@@ -122,7 +122,8 @@ class FirmwareModel:
         was_latched = s.state in _LATCHED
         self._watch_controller()
         observe(limits, s, readings)
-        cause = find_trip(limits, s, s.trips_seen)
+        # Nothing has been told before the first: a bit that turned over hides no cause.
+        cause = find_trip(limits, s, s.trips_seen if s.trip else 0)
         if cause:
             self._on_cause(Trip(cause), readings)
         elif was_latched:  # The tick that lost the owner is not quiet yet.

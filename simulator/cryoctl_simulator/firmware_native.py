@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Any, Final, cast
 
 from cryoctl_protocol.device_session import RECEIVE_MAX, SEND_MAX
+from cryoctl_simulator.firmware import FirmwareError
 from cryoctl_simulator.firmware_compiler import shared_library
 from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
@@ -30,7 +31,13 @@ _read_all: Final = attrgetter(*(each.name for each in fields(Readings)))
 @cache
 def library() -> Any:
     """Return the compiled firmware; raises FirmwareError if it cannot be made."""
-    return load_library(str(shared_library()))
+    path = shared_library()
+    try:
+        return load_library(str(path))
+    except (OSError, AttributeError) as error:
+        raise FirmwareError(
+            f"firmware=native: {path}: {error}; delete it, and it is compiled anew"
+        ) from error
 
 
 def load_library(path: str) -> Any:

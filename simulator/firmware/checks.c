@@ -7,6 +7,7 @@
 #define MEAN_MS 100                  /* Pressure is averaged over this at both ends. */
 #define BEGIN_MS (FILL_MS + SETTLE_MS)
 #define DECAY_MBAR_MAX 1000          /* SR-19: less than 1 bar in 10 s. */
+#define SAMPLE_MBAR_MAX 1000000
 #define TEST_PRESSURE_MIN_MBAR 10000 /* A line without pressure cannot show a leak. */
 #define STILL_MS_MAX 2000            /* SR-19: a live sensor's last digit moves. */
 
@@ -113,7 +114,10 @@ int leak_test_is_ok(const struct firmware_state *s)
 
 static void take(struct firmware_state *s, const struct firmware_readings *r)
 {
-    s->test_sum_mbar += r->supply_mbar;
+    /* Far above every sensor, so that the sum stays within 32 bits. */
+    int32_t mbar = min_of(r->supply_mbar, SAMPLE_MBAR_MAX);
+
+    s->test_sum_mbar += mbar < -SAMPLE_MBAR_MAX ? -SAMPLE_MBAR_MAX : mbar;
     s->test_samples += 1;
 }
 

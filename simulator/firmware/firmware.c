@@ -95,7 +95,8 @@ void firmware_tick(struct firmware *f, uint32_t now_ms, const struct firmware_re
     was_latched = is_among(LATCHED, s->state);
     watch_controller(f);
     observe(limits, s, readings);
-    cause = find_trip(limits, s, s->trips_seen);
+    /* Nothing has been told before the first: a bit that turned over hides no cause. */
+    cause = find_trip(limits, s, s->trip != CRYO_TRIP_NONE ? s->trips_seen : 0);
     if (cause != CRYO_TRIP_NONE) {
         on_cause(f, cause, readings);
     } else if (was_latched) { /* The tick that lost the owner is not quiet yet. */

@@ -34,6 +34,9 @@ static inline int32_t min_of(int32_t one, int32_t other)
 /* Whether `state` is among `states`, one bit each. */
 static inline int is_among(uint32_t states, int32_t state)
 {
+    if (state < 0 || state > 31) { /* A bit that turned over. */
+        return 0;
+    }
     return (states >> state & 1u) != 0;
 }
 

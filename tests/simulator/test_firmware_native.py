@@ -113,14 +113,31 @@ def test_it_is_made_once_and_kept(tmp_path: Path) -> None:
 
     assert shared_library(tmp_path) == made
     assert made.stat().st_mtime_ns == first
-    assert list(tmp_path.iterdir()) == [made]
+    assert {path.suffix for path in tmp_path.iterdir()} == {made.suffix, ".sum"}
+
+
+def test_one_that_was_cut_short_is_made_anew(tmp_path: Path) -> None:
+    made = shared_library(tmp_path)
+    whole = made.read_bytes()
+    made.write_bytes(whole[:5000])
+
+    assert shared_library(tmp_path).stat().st_size == len(whole)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="rights are told otherwise here")
+def test_one_that_others_may_write_is_not_loaded(tmp_path: Path) -> None:
+    made = shared_library(tmp_path)
+    made.chmod(0o777)
+
+    with pytest.raises(FirmwareError, match="others may write it; delete it"):
+        shared_library(tmp_path)
 
 
 def test_many_may_make_it_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
         made = list(pool.map(lambda _: shared_library(tmp_path), range(3)))
     assert len(set(made)) == 1
-    assert list(tmp_path.iterdir()) == made[:1]
+    assert set(tmp_path.iterdir()) == {made[0], made[0].with_suffix(".sum")}
 
 
 def test_other_flags_make_another_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
