@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,17 @@ from tests.support.thumb_elf import elf
 
 pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
 pytestmark = pytest.mark.timeout(20)
+
+# CSR of SysTick: r0 = 0xe000e010; *r0 = 4; *r0 |= 2; *r0 |= 1; wfi; b back.
+START_SYSTICK_BIT_BY_BIT = (
+    0x4806, 0x2104, 0x6001, 0x6801, 0x2202, 0x4311, 0x6001, 0x6801, 0x2201, 0x4311, 0x6001,
+    0xBF30, 0xE7FD, 0xBF00, 0xE010, 0xE000,
+)  # fmt: skip
+SUPERVISOR_CALLS = (0xDF00, 0xE7FD)  # svc #0; b back
+# r0 = 0xff00; count it down to 0; svc #0; b to the beginning.
+SLOW_SUPERVISOR_CALLS = (0x20FF, 0x0200, 0x3801, 0xD1FD, 0xDF00, 0xE7F9)
+RETURN = (0x4770,)  # bx lr
+ON_FAULT = 0x0800_0061
 
 
 def refusal(data: bytes, folder: Path) -> str:
@@ -55,9 +67,13 @@ def refusal(data: bytes, folder: Path) -> str:
          "watchdog reset after 150 ms at 0x08000042 in main: not kicked for 150 ms"),
         (thumb_elf.ASK_FOR_RESET,
          "software reset after 10 ms at 0x08000044 in main: the firmware asked for it"),
+        (START_SYSTICK_BIT_BY_BIT,
+         ("lockup after 10 ms at 0x08000058 in main: exception 15 has no handler "
+          "(vector 0x00000000)")),
     ],
     ids=["null call", "wild jump", "stack overflow", "undefined", "write to flash", "read nowhere",
-         "breakpoint", "no handler", "endless loop", "never kicks", "asks for a reset"],
+         "breakpoint", "no handler", "endless loop", "never kicks", "asks for a reset",
+         "SysTick started bit by bit"],
 )  # fmt: skip
 def test_firmware_that_crashes_at_boot_is_refused_in_one_line_that_says_where_and_why(
     code: tuple[int, ...], says: str, tmp_path: Path
@@ -71,6 +87,9 @@ def test_firmware_that_crashes_at_boot_is_refused_in_one_line_that_says_where_an
         (elf(thumb_elf.SLEEP, machine=62), "built for X86_64, 32 bits; allowed: ARM Cortex-M4"),
         (elf(thumb_elf.SLEEP, kind=1), "not linked to fixed addresses"),
         (elf(thumb_elf.SLEEP, base=0x1000_0000), "lie outside the board's flash"),
+        (elf(thumb_elf.SLEEP, base=0x0803_EFF0), "overlap the provisioning page (0x0803f000"),
+        (elf(thumb_elf.SLEEP, base=0x0803_F000), "overlap the provisioning page (0x0803f000"),
+        (elf(thumb_elf.SLEEP, base=0x0803_F010), "overlap the provisioning page (0x0803f000"),
         (elf(thumb_elf.SLEEP, stack=0), "no vector table at 0x08000000"),
         (elf(thumb_elf.SLEEP, stack=0x2001_0004), "no vector table at 0x08000000"),
         (elf(thumb_elf.SLEEP, vectors={1: 0}), "the vector of reset is 0x00000000"),
@@ -87,6 +106,39 @@ def test_a_file_that_is_no_firmware_for_the_board_is_refused_in_one_line(
     data: bytes, says: str, tmp_path: Path
 ) -> None:
     assert says in refusal(data, tmp_path)
+
+
+def test_a_table_of_symbols_that_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    data = bytearray(elf(thumb_elf.SLEEP))
+    sections = struct.unpack_from("<I", data, 32)[0]
+    struct.pack_into("<I", data, sections + 40 + 4, 1)  # The type of .symtab: PROGBITS.
+    assert ".symtab is no table of symbols" in refusal(bytes(data), tmp_path)
+
+
+def test_segments_that_share_their_bytes_are_counted_before_they_are_copied(
+    tmp_path: Path,
+) -> None:
+    data = bytearray(elf(thumb_elf.SLEEP))
+    segment = data[52 : 52 + 32]
+    struct.pack_into("<I", data, 28, len(data))  # Where the table of segments begins.
+    struct.pack_into("<H", data, 44, 2_500)
+    image_bytes = struct.unpack_from("<I", segment, 16)[0]
+    says = refusal(bytes(data + segment * 2_500), tmp_path)
+    assert says == f"loads {image_bytes * 2_500} bytes; allowed: 262144, the board's flash"
+
+
+def test_an_elf_without_a_path_is_refused_by_saying_so() -> None:
+    with pytest.raises(LinkError, match=r"firmware elf: without a path; give an ELF file"):
+        open_link(DeviceUrl.parse("sim:?firmware=elf:"))
+
+
+@pytest.mark.parametrize("code", [SUPERVISOR_CALLS, SLOW_SUPERVISOR_CALLS], ids=["only", "slow"])
+def test_exceptions_without_end_are_a_hang_that_the_watchdog_ends(
+    code: tuple[int, ...], tmp_path: Path
+) -> None:
+    says = refusal(elf(code, RETURN, vectors={11: ON_FAULT}), tmp_path)
+    assert says.startswith("watchdog reset after 150 ms at 0x0800004")
+    assert says.endswith("in main: not kicked for 150 ms")
 
 
 def test_a_file_that_is_not_there_is_refused_by_its_name() -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
+import sys
 import time
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,13 +20,17 @@ from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.emulated import build
 from cryoctl_simulator.emulated.board import VirtualBoard
+from cryoctl_simulator.emulated.peripherals import Actuators
+from cryoctl_simulator.firmware import FirmwareError
+from cryoctl_simulator.firmware_config import FirmwareConfig
+from cryoctl_simulator.firmware_state import FirmwareState
 from cryoctl_simulator.link import open_link
 from tests.simulator.driver import Driver
 
 pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
 
-from cryoctl_simulator.emulated.elf_file import ElfFile
-from cryoctl_simulator.emulated.firmware import EmulatedFirmware
+from cryoctl_simulator.emulated.elf_file import ElfFile, Symbol
+from cryoctl_simulator.emulated.firmware import EmulatedFirmware, EmulatedProbe
 from cryoctl_simulator.emulated.measure import Meter, measure
 
 PAIR = ("model", "emulated")
@@ -185,6 +192,35 @@ def test_a_lost_stack_in_a_freeze_locks_the_processor_up_until_the_watchdog_shut
     assert [crash.kind for crash in firmware.probe.crashes] == ["lockup", "watchdog reset"]
 
 
+# -- what belongs to somebody else ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "more_bytes"),
+    [(0x0800_1000, 0), (0x2000_FFF0, 0), (0x2000_8000, 4), (0x2000_8000, -4)],
+    ids=["in flash", "beyond RAM", "longer", "shorter"],
+)
+def test_a_variable_called_firmware_that_is_not_ours_is_left_alone(
+    address: int, more_bytes: int
+) -> None:
+    elf = ElfFile.read(build.SHIPPED)
+    size = elf.variables["firmware"].size + more_bytes
+    theirs = replace(elf, variables={"firmware": Symbol("firmware", address, size)})
+    device = open_link(DeviceUrl.parse("sim:?firmware=emulated")).peer
+    assert isinstance(device, SimulatedDevice)
+    device.flash(EmulatedProbe(theirs))
+
+    assert isinstance(emulated(device).state, FirmwareState)
+    assert emulated(device).profile_hash == FirmwareConfig.shipped("n2o-20g").profile_hash
+
+
+@pytest.mark.parametrize(("hz", "us", "ua"), [(0, 100, 0), (2, 0, 0), (2, 100, 500)])
+def test_a_stimulator_without_pulses_drives_no_current(hz: int, us: int, ua: int) -> None:
+    actuators = Actuators(0x4000_2000)
+    struct.pack_into("<11I", actuators.memory, 0, 0, 0, 0, 0, 0, 0, 0, 0, 500, hz, us)
+    assert actuators.outputs().stimulus_ua == ua
+
+
 # -- what it takes -------------------------------------------------------------------------------
 
 
@@ -217,6 +253,27 @@ def test_the_shipped_elf_is_what_its_sources_build(tmp_path: Path) -> None:
     build.build_probe(tmp_path / "probe.elf")
     built = ElfFile.read(tmp_path / "probe.elf")
     assert built.segments == ElfFile.read(build.SHIPPED).segments
+
+
+def test_sources_of_your_own_never_overwrite_the_shipped_elf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shipped = tmp_path / "shipped.elf"
+    monkeypatch.setattr(build, "SHIPPED", shipped)
+    monkeypatch.setattr(sys, "argv", ["build", "mine.c"])
+    with pytest.raises(SystemExit) as ended:
+        build.main()
+    assert ended.value.code == 2
+    assert "sources of your own need --out" in capsys.readouterr().err
+    assert not shipped.exists()
+
+
+def test_a_missing_compiler_is_told_with_what_to_type(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "find_spec", lambda _name: None)
+    with pytest.raises(FirmwareError, match=r"pip install 'cryoctl\[firmware\]'"):
+        build.build_probe(tmp_path / "probe.elf")
 
 
 def test_the_shipped_elf_names_functions_and_no_machine() -> None:

@@ -1,7 +1,7 @@
 """Builds the probe's firmware for the virtual board.
 
 ``python -m cryoctl_simulator.emulated.build`` writes the ELF file that is shipped. The compiler is
-zig's from PyPI (``pip install cryoctl[firmware]``): its version, and with it every byte of the
+zig's from PyPI (``pip install 'cryoctl[firmware]'``): its version, and with it every byte of the
 code, is the same on every computer.
 """
 
@@ -80,7 +80,7 @@ def build(
         FirmwareError: No compiler, or it refuses; the text says why.
     """
     if find_spec("ziglang") is None:
-        raise FirmwareError("no compiler for firmware; install it: pip install cryoctl[firmware]")
+        raise FirmwareError("no compiler for firmware; install it: pip install 'cryoctl[firmware]'")
     firmware, library = source_folders()
     board = firmware / "board"
     command = [
@@ -113,10 +113,12 @@ def main() -> int:
         help="files in C, built with the device library; our own firmware without any",
     )  # fmt: skip
     parser.add_argument("--script", type=Path, help="linker script; ours without it")
-    parser.add_argument("--out", type=Path, default=SHIPPED, help="ELF file to write")
+    parser.add_argument("--out", type=Path, help="ELF file to write; without sources the shipped")
     parser.add_argument("--debug", action="store_true", help="keep the lines of the source")
     args = parser.parse_args()
-    out = args.out.resolve()
+    if args.source and args.out is None:
+        parser.error("sources of your own need --out: which ELF file to write")
+    out = (args.out or SHIPPED).resolve()
     try:
         script = args.script or board_folder() / "link.ld"
         sources = [each.resolve() for each in args.source]

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from elftools.common.exceptions import DWARFError, ELFError
 from elftools.elf.elffile import ELFFile
+from elftools.elf.sections import SymbolTableSection
 
+from cryoctl_simulator.emulated.board import VirtualBoard
 from cryoctl_simulator.firmware import FirmwareError
 
 if TYPE_CHECKING:
@@ -55,8 +57,15 @@ class ElfFile:
     hard_float: bool
 
     @classmethod
-    def read(cls, path: Path) -> ElfFile:
-        """Read a file; raises ``FirmwareError`` with one clear line if it is no such image."""
+    def read(cls, path: Path, *, flash_bytes: int = VirtualBoard.FLASH_BYTES) -> ElfFile:
+        """Read a file; raises ``FirmwareError`` with one clear line if it is no such image.
+
+        Args:
+            path: The file.
+            flash_bytes: Of the board it is for; an image that loads more is refused.
+        """
+        if path == Path():
+            raise FirmwareError("firmware elf: without a path; give an ELF file, elf:PATH")
         try:
             with path.open("rb") as file:
                 data = file.read(SIZE_MAX_BYTES + 1)
@@ -65,14 +74,17 @@ class ElfFile:
             raise FirmwareError(f"firmware {path}: {reason}; give an ELF file") from error
         if len(data) > SIZE_MAX_BYTES:
             raise FirmwareError(f"firmware {path}: more than {SIZE_MAX_BYTES >> 20} MiB")
-        return cls.parse(data, str(path))
+        return cls.parse(data, str(path), flash_bytes=flash_bytes)
 
     @classmethod
-    def parse(cls, data: bytes, name: str) -> ElfFile:
+    def parse(
+        cls, data: bytes, name: str, *, flash_bytes: int = VirtualBoard.FLASH_BYTES
+    ) -> ElfFile:
         """Take an image from memory; raises ``FirmwareError`` as ``read`` does."""
         try:
             elf = ELFFile(BytesIO(data))
             _check(elf, name)
+            _check_size(elf, name, flash_bytes)
             return cls(
                 name=name,
                 data=data,
@@ -149,8 +161,17 @@ def _check(elf: ELFFile, name: str) -> None:
             f"firmware {name}: not linked to fixed addresses; link an executable, not an object "
             "file or a library"
         )
-    if not any(_segments(elf)):
+
+
+def _check_size(elf: ELFFile, name: str, flash_bytes: int) -> None:
+    """Look at what is loaded before any of it is copied: segments may share bytes of the file."""
+    size = sum(segment["p_filesz"] for segment in elf.iter_segments("PT_LOAD"))
+    if not size:
         raise FirmwareError(f"firmware {name}: nothing to load; is the linker script in force?")
+    if size > flash_bytes:
+        raise FirmwareError(
+            f"firmware {name}: loads {size} bytes; allowed: {flash_bytes}, the board's flash"
+        )
 
 
 def _segments(elf: ELFFile) -> Iterator[tuple[int, bytes]]:
@@ -166,6 +187,8 @@ def _symbols(elf: ELFFile, kind: str) -> Iterator[Symbol]:
     table = elf.get_section_by_name(".symtab")
     if table is None:
         return
+    if not isinstance(table, SymbolTableSection):
+        raise ELFError(".symtab is no table of symbols")
     for symbol in table.iter_symbols():
         if symbol["st_info"]["type"] == kind and symbol["st_shndx"] != "SHN_UNDEF":
             address = symbol["st_value"] & ~1 if kind == "STT_FUNC" else symbol["st_value"]

@@ -6,13 +6,17 @@ import pickle
 import struct
 import weakref
 from enum import IntEnum
+from functools import cache
 from typing import TYPE_CHECKING, Final, cast
 
 from cryoctl_protocol.codec import CodecError, decode
 from cryoctl_protocol.framing import Deframer, Reject, parse
 from cryoctl_protocol.messages import MESSAGE_BY_ID, Telemetry
 from cryoctl_simulator.emulated.board import VirtualBoard
+from cryoctl_simulator.emulated.build import SHIPPED
 from cryoctl_simulator.emulated.crash import Crash, Kind
+from cryoctl_simulator.emulated.elf_file import ElfFile
+from cryoctl_simulator.emulated.peripherals import PAGE_SIZE
 from cryoctl_simulator.emulated.processor import HARD_FAULT, Processor
 from cryoctl_simulator.firmware import FirmwareError
 from cryoctl_simulator.firmware_config import TICK_MS, FirmwareConfig
@@ -27,7 +31,6 @@ from cryoctl_simulator.instruments import Readings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryoctl_simulator.emulated.elf_file import ElfFile
     from cryoctl_simulator.firmware_identity import Boot
 
 MEMORY: Final = "firmware"
@@ -141,9 +144,12 @@ class EmulatedFirmware:
     def _own_memory(self) -> StateMemory | None:
         """Return our own firmware's memory, laid over RAM; None for firmware of somebody else."""
         variable = self.probe.elf.variables.get(MEMORY)
-        if variable is None or variable.size <= SESSION_OFFSET:
+        if variable is None or variable.size != _memory_bytes():
             return None
-        return StateMemory.from_buffer(self._board.ram, variable.address - self._board.RAM)
+        first = variable.address - self._board.RAM
+        if not 0 <= first <= len(self._board.ram) - variable.size:
+            return None
+        return StateMemory.from_buffer(self._board.ram, first)
 
     # -- Firmware --------------------------------------------------------------------------------
 
@@ -259,6 +265,12 @@ class Telling:
                 self.state.freeze_ms = message.freeze_ms
 
 
+@cache
+def _memory_bytes() -> int:
+    """Return the size of ``struct firmware``, as the shipped file has it."""
+    return ElfFile.read(SHIPPED).variables[MEMORY].size
+
+
 def load(elf: ElfFile, board: VirtualBoard) -> None:
     """Write the image into the board's flash; raises ``FirmwareError`` if it does not fit."""
     first, last = board.FLASH, board.FLASH + len(board.flash)
@@ -268,9 +280,12 @@ def load(elf: ElfFile, board: VirtualBoard) -> None:
                 f"firmware {elf.name}: {len(content)} bytes at 0x{address:08x} lie outside the "
                 f"board's flash (0x{first:08x} to 0x{last - 1:08x}); link for its memory map"
             )
-        if address < board.PROVISIONING < address + len(content):
+        page = board.PROVISIONING
+        if address < page + PAGE_SIZE and page < address + len(content):
             raise FirmwareError(
-                f"firmware {elf.name}: covers the provisioning page at 0x{board.PROVISIONING:08x}"
+                f"firmware {elf.name}: {len(content)} bytes at 0x{address:08x} overlap the "
+                f"provisioning page (0x{page:08x} to 0x{page + PAGE_SIZE - 1:08x}); the board's "
+                "maker writes it, leave it free"
             )
         board.flash[address - first : address - first + len(content)] = content
     _check_vectors(elf, board)

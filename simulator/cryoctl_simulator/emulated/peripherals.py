@@ -108,7 +108,7 @@ class Actuators(RegisterPage):
         super().__init__(base, writable=True)
 
     def outputs(self) -> Outputs:
-        """Return what is driven; a duty above 1000 permille is fully on."""
+        """Return what is driven: a duty above 1000 permille is fully on; no pulse, no current."""
         duty_max = self.PERMILLE_MAX
         valve, shutoff, heater, heater_supply, warmer, warmer_supply, led, beeper, ua, hz, us = (
             self.LAYOUT.unpack_from(self.memory)
@@ -122,7 +122,7 @@ class Actuators(RegisterPage):
             warmer_supply_on=warmer_supply != 0,
             led=led != 0,
             beeper=beeper != 0,
-            stimulus_ua=ua,
+            stimulus_ua=ua if hz > 0 and us > 0 else 0,
             stimulus_hz=hz,
             stimulus_pulse_us=us,
         )

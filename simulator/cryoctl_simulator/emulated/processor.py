@@ -1,6 +1,6 @@
 """An emulated Cortex-M4 with what unicorn leaves out: exceptions, SysTick, faults, lockup.
 
-Code between two sleeps takes no virtual time, unless it executes more than ``SLICE`` instructions:
+Code between two sleeps takes no virtual time, unless a tick takes more than ``SLICE`` instructions:
 then the next SysTick finds it still running. Not emulated: cycle times, priorities among
 exceptions (a handler is disturbed by faults alone), PendSV, a process stack, the MPU, traps of CCR.
 """
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 SLICE: Final = 2_000_000
 """Instructions in 10 ms at the most: 200 MHz, as the fastest M4 have, and one each cycle."""
+EXCEPTION: Final = 1_000
+"""Instructions of a tick that an exception takes up, and a return and a sleep; so they end, too."""
 SYSTICK: Final = 15
 HARD_FAULT: Final = 3
 SV_CALL: Final = 11
@@ -60,6 +62,8 @@ _AIRCR: Final = 0xD0C
 _AIRCR_RESET: Final = 0x05FA_0004
 _SYST_CSR: Final = 0x010
 _SYST_RVR: Final = 0x014
+_SYST_CONTROL: Final = 7  # Clock source, interrupt, counting.
+_SYST_INTERRUPTS: Final = 3
 _CPUID_M4: Final = 0x410F_C241
 _EXC_RETURN: Final = 0xFFFF_FF00
 _TO_THREAD: Final = 0xFFFF_FFF9
@@ -130,12 +134,14 @@ class Processor:
         self._float_frames: list[list[int]] = []
         self._pending = False
         self._vectors = self.board.VECTORS
-        self._systick_on = False
+        self._systick_control = 0
         self._systick_cycles = SYSTICK_CYCLES_MIN
         self._systick_left = 0
         self._interrupt = -1
         self._bad_access: tuple[int, int] | None = None
         self._faults = 0
+        self._left = SLICE
+        self._stops = 0
 
     # -- power -----------------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class Processor:
                 self._float_frames,
                 self._pending,
                 self._vectors,
-                self._systick_on,
+                self._systick_control,
                 self._systick_cycles,
                 self._systick_left,
             )
@@ -184,7 +190,7 @@ class Processor:
             self._float_frames,
             self._pending,
             self._vectors,
-            self._systick_on,
+            self._systick_control,
             self._systick_cycles,
             self._systick_left,
         ) = pickle.loads(data)
@@ -237,10 +243,12 @@ class Processor:
         """
         self.ticks += 1
         self._faults = 0
+        self._left = SLICE
+        self._stops = 0
         if not self.running:
             set_clock(cycles)
             self._boot()
-        while self._systick_on and self._systick_left <= cycles:
+        while self._is_systick_on() and self._systick_left <= cycles:
             cycles -= self._systick_left
             self._systick_left = self._systick_cycles
             set_clock(cycles)
@@ -286,17 +294,28 @@ class Processor:
                 return
 
     def _run_slice(self) -> bool:
-        """Execute one slice; return False if its instructions were used up."""
+        """Execute a part of what is left of the tick; return False if nothing is."""
+        if self._left <= 0:
+            return False
         if self.disturb is not None:
             count, action = self.disturb
             if self._execute(count):
                 self.disturb = None
                 action()
             return True
-        return not self._execute(SLICE)
+        # Nobody says how many instructions an exception cut short: the more exceptions a tick has
+        # had, the smaller its steps, so that all of them together are few slices.
+        self._execute(max(self._left // (1 + self._stops), EXCEPTION))
+        return True
 
     def _execute(self, count: int) -> bool:
         """Execute ``count`` instructions; return False if something else came first."""
+        is_whole = self._emulate(count)
+        self._left -= count if is_whole else EXCEPTION
+        self._stops += not is_whole
+        return is_whole
+
+    def _emulate(self, count: int) -> bool:
         self._interrupt = -1
         self._bad_access = None
         try:
@@ -478,10 +497,14 @@ class Processor:
 
         self.uc.mmio_map(base, PAGE_SIZE, on_read, None, on_write, None)
 
+    def _is_systick_on(self) -> bool:
+        """Return True if it counts and takes its exception; the source of its clock is one."""
+        return self._systick_control & _SYST_INTERRUPTS == _SYST_INTERRUPTS
+
     def _read_system(self, offset: int, _size: int) -> int:
         match offset:
             case 0x010:
-                return int(self._systick_on)
+                return self._systick_control
             case 0x014:
                 return self._systick_cycles - 1
             case 0x018:
@@ -495,7 +518,7 @@ class Processor:
 
     def _write_system(self, offset: int, _size: int, value: int) -> None:
         if offset == _SYST_CSR:
-            self._systick_on = value & 3 == 3  # noqa: PLR2004 (counting, with its interrupt)
+            self._systick_control = value & _SYST_CONTROL
             self._systick_left = self._systick_cycles
         elif offset == _SYST_RVR:
             self._systick_cycles = max((value & 0xFF_FFFF) + 1, SYSTICK_CYCLES_MIN)
