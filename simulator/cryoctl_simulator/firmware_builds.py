@@ -16,6 +16,7 @@ DEFAULT_BUILD: Final = "model"
 BUILDS: Final = ("model", "native", "emulated", "elf:PATH", "board:LINK,CHANNEL")
 BOARD: Final = "board:"
 _ELF: Final = "elf:"
+_PACKAGE_OF: Final = {"elftools": "pyelftools"}
 
 
 def build_of(name: str) -> Build:
@@ -52,6 +53,7 @@ def _emulated(path: str | None) -> Build:
         from cryoctl_simulator.emulated.firmware import EmulatedProbe
     except ModuleNotFoundError as error:
         raise FirmwareError(
-            f"an emulated processor needs {error.name}; install it: pip install cryoctl[firmware]"
+            f"an emulated processor needs {_PACKAGE_OF.get(error.name or '', error.name)}; install "
+            "it: pip install 'cryoctl[firmware]'"
         ) from error
     return EmulatedProbe(ElfFile.read(SHIPPED if path is None else Path(path)))

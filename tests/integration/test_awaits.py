@@ -37,6 +37,7 @@ AWAITS = {
     "simulator/cryoctl_simulator/served/mqtt_endpoint.py": "as the one before",
     "src/cryoctl/gateway.py": "holds no key; its end is a link loss like any other",
     "src/cryoctl/command_gateway.py": "as the one before",
+    "src/cryoctl/progress.py": "shows what is heard, and sends nothing",
     "src/cryoctl/command_monitor.py": "sends nothing",
     "src/cryoctl/command_fleet.py": "sends nothing",
 }

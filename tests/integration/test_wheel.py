@@ -122,6 +122,11 @@ def test_the_wheel_holds_the_packages_as_they_are_and_nothing_else(wheel: Path) 
         for root in SOURCE_ROOTS
         if file.is_relative_to(ROOT / root)
         and file.relative_to(ROOT / root).parts[0].startswith("cryoctl")
+    } | {
+        f"{place}/{file.relative_to(ROOT / source).as_posix()}"
+        for source, place in C_SOURCES.items()
+        for file in project_files()
+        if file.is_relative_to(ROOT / source)
     }
 
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
@@ -143,15 +148,22 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
+C_SOURCES = {
+    "protocol/c": "cryoctl_protocol/c_sources",
+    "simulator/firmware": "cryoctl_simulator/firmware_sources",
+}
+"""Where the wheel has what the extra `firmware` compiles."""
 OF_EXTRAS = {
     "coverage",
     "cryptography",
+    "elftools",
     "hypothesis",
     "packaging",
     "pandas",
     "pyarrow",
     "pytest",
     "scipy",
+    "unicorn",
 }
 """Imported where they are used, after a look whether they are there; what pytest loads, by it.
 Assurance programs that need a clone with its tests may import what comes with one."""
