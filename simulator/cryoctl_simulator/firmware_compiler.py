@@ -88,7 +88,7 @@ def _is_ours(path: Path) -> bool:
     What is loaded runs in this process; and of one that is cut short the loader does not tell, it
     kills.
     """
-    if os.name == "posix" and path.is_file():
+    if sys.platform != "win32" and path.is_file():
         found = path.stat()
         if found.st_uid != os.geteuid() or found.st_mode & _OTHERS_WRITE:
             raise FirmwareError(
