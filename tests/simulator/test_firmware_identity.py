@@ -22,6 +22,7 @@ from cryoctl_hil.back_to_back import (
     run_scenario,
     scenario_world,
 )
+from cryoctl_protocol.codes import DeviceState, Trip
 from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.firmware_builds import build_of
 from cryoctl_simulator.firmware_compiler import compile_library, find_compiler, source_folders
@@ -68,6 +69,31 @@ def test_a_share_of_the_fault_matrix_is_the_same() -> None:
     for number, moment in enumerate(moments):
         chosen = every[number :: len(moments) * 3]
         assert run_faults(PAIR, moment, chosen).differences == []
+
+
+@pytest.mark.requirement("SR-01")
+def test_a_bit_that_turns_over_in_what_was_told_hides_the_lease_from_neither() -> None:
+    _, world = scenario_world(0, paired(PAIR))
+    firmware = None
+    for _ in steps(world):
+        firmware = world.device.firmware
+        if firmware is not None and firmware.state.state == DeviceState.FREEZE:
+            break
+    assert firmware is not None
+    firmware.state.trips_seen = 1 << Trip.LEASE
+    began_s = world.now_s
+    world.device.inject("disconnect@0s")
+
+    shut_s = None
+    for _ in steps(world):
+        if shut_s is None and firmware.outputs.valve_permille == 0:
+            shut_s = world.now_s
+        if world.now_s > began_s + 1.0:
+            break
+
+    assert shut_s is not None
+    assert shut_s - began_s <= 0.5
+    assert firmware.state.trip == Trip.LEASE
 
 
 @pytest.mark.parametrize("first", [0, 10])
