@@ -9,10 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from operator import attrgetter
 from typing import Any, Final
 
 from cryoctl_protocol.framing import DELIMITER, HEADER, HEADER_SIZE, Deframer, build, wrap
+from cryoctl_simulator.firmware_layout import readings_bytes
 from cryoctl_simulator.firmware_state import Outputs
 from cryoctl_simulator.instruments import Readings
 
@@ -28,11 +28,10 @@ PERMILLE_MAX: Final = 1000
 STIMULUS_UA_MAX: Final = 20_000
 """Beyond every stimulator that the simulated hardware knows."""
 _SEQ_MASK: Final = 0xFFFF
-_SENSE: Final = struct.Struct(f"<I{len(fields(Readings))}i")
+_SENSE: Final = struct.Struct("<I")  # And the readings.
 _CONTROL: Final = struct.Struct("<BH")
 _ACTUATE: Final = struct.Struct(f"<4I{len(fields(Outputs))}i")
 _ANNOUNCE: Final = struct.Struct("<B32s")
-_read_all: Final = attrgetter(*(each.name for each in fields(Readings)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +83,7 @@ class Channel:
 
     def sense(self, number: int, readings: Readings) -> bytes:
         """Return what tells a board its readings."""
-        return self._frame(SENSE, _SENSE.pack(number & 0xFFFFFFFF, *_read_all(readings)))
+        return self._frame(SENSE, _SENSE.pack(number & 0xFFFFFFFF) + readings_bytes(readings))
 
     def control(self, what: int, duration_ms: int = 0) -> bytes:
         """Return what resets a board or lets it hang; nothing before it can spoil it."""

@@ -77,6 +77,14 @@ def _delays(default_ms: float) -> tuple[Parameter, ...]:
 _DRIVEN: Final = "once something is driven, of which an intruder or noise would be a danger"
 _HEATING: Final = "while the heater is on"
 _SPOILT: Final = ("INTEGRITY", "LINK", "LEASE")
+_UNHEARD: Final = (
+    found(IDLE | TESTS | ARMED | STARTED, CONTROLLER, 0, "COMMAND_FAILED"),
+    found(PREWARM | FREEZE, PROBE, 500, "LEASE"),
+    found(STIMULATE, EITHER, 0, "LEASE", "COMMAND_FAILED"),
+    found(THAW, PROBE, 1500, "LEASE"),
+    latent(LATCHED, "outputs are off, and stay off without a lease"),
+)
+"""Nothing of the controller comes to the probe, whatever keeps it."""
 _G: Final = Group.LINK
 _O: Final = Observable
 
@@ -185,13 +193,7 @@ LINK_FAULTS: Final = (
         text="the probe is heard and hears nothing",
         hazards=("H-14",), requirement="SR-01", trip=Trip.LEASE,
         observable=_O.FRAMES_DOWN, weather=_half_open,
-        expected=(
-            found(IDLE | TESTS | ARMED | STARTED, CONTROLLER, 0, "COMMAND_FAILED"),
-            found(PREWARM | FREEZE, PROBE, 500, "LEASE"),
-            found(STIMULATE, EITHER, 0, "LEASE", "COMMAND_FAILED"),
-            found(THAW, PROBE, 1500, "LEASE"),
-            latent(LATCHED, "outputs are off, and stay off without a lease"),
-        ),
+        expected=_UNHEARD,
     ),
     Fault(
         fault_id="disconnect", group=_G, acts_on="link",
@@ -232,13 +234,7 @@ LINK_FAULTS: Final = (
         hazards=("H-16",), requirement="SR-24", trip=Trip.LEASE,
         parameters=(Parameter("wait_ms", "ms", 20_000.0, 10.0, 60_000.0),),
         observable=_O.FRAMES_DOWN, weather=_queued,
-        expected=(
-            found(IDLE | TESTS | ARMED | STARTED, CONTROLLER, 0, "COMMAND_FAILED"),
-            found(PREWARM | FREEZE, PROBE, 500, "LEASE"),
-            found(STIMULATE, EITHER, 0, "LEASE", "COMMAND_FAILED"),
-            found(THAW, PROBE, 1500, "LEASE"),
-            latent(LATCHED, "outputs are off, and stay off without a lease"),
-        ),
+        expected=_UNHEARD,
     ),
     Fault(
         fault_id="mqtt_retained", group=_G, acts_on="broker",

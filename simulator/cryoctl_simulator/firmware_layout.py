@@ -8,8 +8,10 @@ written by the name that it has in the model. Every field is 32 bits wide, littl
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
 from dataclasses import fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +67,15 @@ class ReadingsMemory(_Memory):
     """``struct firmware_readings``; see ``Readings``."""
 
     _fields_ = [_word(each.name) for each in fields(Readings)]
+
+
+_READINGS: Final = struct.Struct(f"<{len(fields(Readings))}i")
+_read_all: Final = attrgetter(*(each.name for each in fields(Readings)))
+
+
+def readings_bytes(readings: Readings) -> bytes:
+    """Return ``struct firmware_readings``; faster than by ``ReadingsMemory``, once a tick."""
+    return _READINGS.pack(*_read_all(readings))
 
 
 _Points = ctypes.c_int32 * SATURATION_POINTS

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import pickle
-import struct
-from dataclasses import fields
 from functools import cache
-from operator import attrgetter
 from typing import Any, Final, cast
 
 from cryoctl_protocol.device_session import RECEIVE_MAX, SEND_MAX
@@ -20,12 +17,10 @@ from cryoctl_simulator.firmware_layout import (
     SESSION_OFFSET,
     StateMemory,
     config_bytes,
+    readings_bytes,
 )
 from cryoctl_simulator.firmware_state import FirmwareState, Outputs
 from cryoctl_simulator.instruments import Readings
-
-_READINGS: Final = struct.Struct(f"<{len(fields(Readings))}i")
-_read_all: Final = attrgetter(*(each.name for each in fields(Readings)))
 
 
 @cache
@@ -101,7 +96,7 @@ class NativeFirmware:
         size = self._tick(
             self._address,
             now_ms,
-            _READINGS.pack(*_read_all(readings)),
+            readings_bytes(readings),
             incoming,
             len(incoming),
             self._out_address,

@@ -21,9 +21,9 @@ import pytest
 
 from cryoctl.cli import invoke
 from cryoctl.mqtt_link import MqttLink
-from cryoctl_protocol.codec import decode, encode
+from cryoctl_protocol.codec import encode
 from cryoctl_protocol.codes import Answer, DeviceState, HostMode, Op, Trip
-from cryoctl_protocol.framing import DELIMITER, Parsed, build, parse, wrap
+from cryoctl_protocol.framing import DELIMITER, build, message_in, wrap
 from cryoctl_protocol.messages import ID_OF, Ack, Command, HelloHost, Lease, Telemetry, Vitals
 from cryoctl_protocol.mqtt.connection import BrokerConnection, Received
 from cryoctl_protocol.mqtt.topics import Leaf, Topics
@@ -321,13 +321,11 @@ def test_a_probe_that_was_stopped_carries_out_nothing_of_what_came_meanwhile(
     counters = itertools.count(1000)
 
     def on_message(message: Received) -> None:
-        parsed = parse(message.payload)
-        if isinstance(parsed, Parsed) and parsed.message_id in {ID_OF[Telemetry], ID_OF[Ack]}:
-            found = decode(parsed.message_id, parsed.payload)
-            if isinstance(found, Telemetry):
-                device_ms.append(found.device_ms)
-            elif isinstance(found, Ack) and found.answer == Answer.ACCEPTED:
-                taken.append(found.op)
+        found = message_in(message.payload)
+        if isinstance(found, Telemetry):
+            device_ms.append(found.device_ms)
+        elif isinstance(found, Ack) and found.answer == Answer.ACCEPTED:
+            taken.append(found.op)
 
     def lease() -> bytes:
         message = Lease(next(counters), HostMode.FREEZE, device_ms[-1] + 300)

@@ -19,7 +19,7 @@ from cryoctl.supervisor import Supervisor
 from cryoctl.virtual_time import sleep_until
 from cryoctl_protocol.codec import decode, encode
 from cryoctl_protocol.codes import Answer, DeviceState, Op
-from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse, wrap
+from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, message_in, parse, wrap
 from cryoctl_protocol.messages import ID_OF, Ack, Command
 from cryoctl_protocol.mqtt.address import MqttAddress
 from cryoctl_protocol.mqtt.device_side import DeviceSide
@@ -67,12 +67,9 @@ def mid_freeze() -> tuple[bytes, float, bytes]:
 def freeze_of(stack: Stack) -> bytes:
     """Return the last freeze command that a controller sent."""
     for _, body in reversed(stack.sink.sent_bodies):
-        parsed = parse(body)
-        if isinstance(parsed, Parsed) and parsed.message_id == ID_OF[Command]:
-            command = decode(parsed.message_id, parsed.payload)
-            assert isinstance(command, Command)
-            if command.op == Op.FREEZE:
-                return body
+        command = message_in(body)
+        if isinstance(command, Command) and command.op == Op.FREEZE:
+            return body
     raise AssertionError("no freeze was sent")
 
 

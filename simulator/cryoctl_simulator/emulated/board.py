@@ -18,8 +18,8 @@ from cryoctl_simulator.emulated.peripherals import (
 from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_layout import ConfigMemory, config_bytes
-from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import Outputs
+from cryoctl_simulator.instruments import Readings
 
 _CLEAR_FLASH: Final = b"\xff"
 

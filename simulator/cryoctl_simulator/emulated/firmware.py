@@ -9,9 +9,6 @@ from enum import IntEnum
 from functools import cache
 from typing import TYPE_CHECKING, Final, cast
 
-from cryoctl_protocol.codec import CodecError, decode
-from cryoctl_protocol.framing import Deframer, Reject, parse
-from cryoctl_protocol.messages import MESSAGE_BY_ID, Telemetry
 from cryoctl_simulator.emulated.board import VirtualBoard
 from cryoctl_simulator.emulated.build import SHIPPED
 from cryoctl_simulator.emulated.crash import Crash, Kind
@@ -26,6 +23,7 @@ from cryoctl_simulator.firmware_layout import (
     StateMemory,
 )
 from cryoctl_simulator.firmware_state import FirmwareState, Outputs
+from cryoctl_simulator.firmware_telling import Telling
 from cryoctl_simulator.instruments import Readings
 
 if TYPE_CHECKING:
@@ -240,29 +238,6 @@ class EmulatedFirmware:
 
     def _report(self, kind: Kind, address: int, detail: str) -> None:
         self.probe.add(Crash(kind, self._now_ms, address, self.probe.elf.where(address), detail))
-
-
-class Telling:
-    """What firmware of somebody else says of its own state."""
-
-    def __init__(self) -> None:
-        self.state = FirmwareState()
-        self._deframer = Deframer()
-
-    def listen(self, sent: bytes) -> None:
-        """Take state and trip from telemetry."""
-        for body in self._deframer.feed(sent):
-            parsed = parse(body)
-            if isinstance(parsed, Reject) or parsed.message_id not in MESSAGE_BY_ID:
-                continue
-            try:
-                message = decode(parsed.message_id, parsed.payload)
-            except CodecError:
-                continue
-            if isinstance(message, Telemetry):
-                self.state.state = message.state
-                self.state.trip = message.trip
-                self.state.freeze_ms = message.freeze_ms
 
 
 @cache

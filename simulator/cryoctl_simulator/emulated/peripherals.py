@@ -11,8 +11,9 @@ import pickle
 import struct
 from typing import Final, Protocol
 
-from cryoctl_simulator.firmware_sensing import Readings
+from cryoctl_simulator.firmware_layout import readings_bytes
 from cryoctl_simulator.firmware_state import Outputs
+from cryoctl_simulator.instruments import Readings
 
 PAGE_SIZE: Final = 4096
 """What the processor's memory is mapped in: each peripheral has a page of its own."""
@@ -74,28 +75,13 @@ class RegisterPage:
 class Sensors(RegisterPage):
     """Front ends that deliver whole numbers in the wire's units, in the order of ``Readings``."""
 
-    LAYOUT: Final = struct.Struct("<10iI")
-
     def __init__(self, base: int) -> None:
         super().__init__(base, writable=False)
 
     def take(self, r: Readings) -> None:
         """Convert once, for the tick to come."""
-        self.LAYOUT.pack_into(
-            self.memory,
-            0,
-            r.tip_mdegc,
-            r.tip_2_mdegc,
-            r.skin_mdegc,
-            r.supply_mbar,
-            r.exhaust_mbar,
-            r.exhaust_flow_ug_s,
-            r.cartridge_mdegc,
-            r.battery_mv,
-            r.button,
-            r.stimulus_response,
-            r.open_circuit,
-        )
+        words = readings_bytes(r)
+        self.memory[: len(words)] = words
 
 
 class Actuators(RegisterPage):

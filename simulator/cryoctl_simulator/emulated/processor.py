@@ -62,8 +62,10 @@ _AIRCR: Final = 0xD0C
 _AIRCR_RESET: Final = 0x05FA_0004
 _SYST_CSR: Final = 0x010
 _SYST_RVR: Final = 0x014
+_SYST_CVR: Final = 0x018
 _SYST_CONTROL: Final = 7  # Clock source, interrupt, counting.
 _SYST_INTERRUPTS: Final = 3
+_CPUID: Final = 0xD00
 _CPUID_M4: Final = 0x410F_C241
 _EXC_RETURN: Final = 0xFFFF_FF00
 _TO_THREAD: Final = 0xFFFF_FFF9
@@ -502,19 +504,14 @@ class Processor:
         return self._systick_control & _SYST_INTERRUPTS == _SYST_INTERRUPTS
 
     def _read_system(self, offset: int, _size: int) -> int:
-        match offset:
-            case 0x010:
-                return self._systick_control
-            case 0x014:
-                return self._systick_cycles - 1
-            case 0x018:
-                return self._systick_left
-            case 0xD00:
-                return _CPUID_M4
-            case 0xD08:
-                return self._vectors
-            case _:
-                return 0
+        values = {
+            _SYST_CSR: self._systick_control,
+            _SYST_RVR: self._systick_cycles - 1,
+            _SYST_CVR: self._systick_left,
+            _CPUID: _CPUID_M4,
+            _VTOR: self._vectors,
+        }
+        return values.get(offset, 0)
 
     def _write_system(self, offset: int, _size: int, value: int) -> None:
         if offset == _SYST_CSR:

@@ -13,8 +13,8 @@ from typing import Final
 
 from cryoctl_simulator.emulated.board import VirtualBoard
 from cryoctl_simulator.emulated.peripherals import Peripheral, RegisterPage
-from cryoctl_simulator.firmware_sensing import Readings
 from cryoctl_simulator.firmware_state import Outputs
+from cryoctl_simulator.instruments import Readings
 
 
 class Converter(RegisterPage):
