@@ -157,7 +157,7 @@ SENSOR_FAULTS: Final = (
         text="tip reads ever warmer",
         hazards=("H-06", "H-02"), requirement="SR-12",
         parameters=(
-            Parameter("rate_c_per_s", "°C/s", 0.5, -50.0, 50.0),
+            Parameter("rate_c_per_s", "°C/s", 0.5, -200.0, 200.0),
             Parameter("max_c", "°C", 40.0, 0.1, 100.0),
         ),
         observable=_O.TIP_READING, readings=_drift("tip_mdegc"),

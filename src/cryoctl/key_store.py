@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from cryoctl.clock import utc_now
+from cryoctl.key_ring import StoredKeys
 from cryoctl.private_file import write_private
+from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.device_keys import (
     FILE_SIZE_MAX,
     KEY_ID_MAX,
@@ -17,11 +19,13 @@ from cryoctl_protocol.device_keys import (
     KEYS_MAX,
     DeviceKey,
     DeviceKeys,
+    KeyRing,
     device_keys_text,
     is_device_name,
     next_key_id,
     parse_device_keys,
 )
+from cryoctl_protocol.peer import Opened
 from cryoctl_protocol.private_file import file_error, read_private, refuse_others
 from cryoctl_protocol.toml_text import FileError
 
@@ -173,3 +177,18 @@ def _read(path: Path) -> DeviceKeys:
 
 def _make(key_id: int) -> DeviceKey:
     return DeviceKey(key_id, secrets.token_bytes(KEY_SIZE), utc_now().date().isoformat())
+
+
+def keys_on(opened: Opened, folder: Path | None, bench_waiver: str) -> bytes | KeyRing:
+    """Return what an opened device's key is chosen from; in this process it is the demo key.
+
+    Args:
+        opened: The device.
+        folder: With the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
+        bench_waiver: Written reason to command a device without own protection.
+    """
+    if opened.link is None:
+        return DEMO_KEY
+    place = key_folder(folder)
+    found = KeyStore(place).contents()
+    return StoredKeys(found.held, found.problems, opened.reach, bench_waiver, str(place))

@@ -21,8 +21,7 @@ from cryoctl.audit_sink import FILE_NAME, AuditedSink, open_trail
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK, EXIT_SAFETY
-from cryoctl.key_ring import StoredKeys
-from cryoctl.key_store import KeyStore, key_folder
+from cryoctl.key_store import keys_on
 from cryoctl.limits_in_force import changed_limits, deviations
 from cryoctl.lockstep import LockStep, Operator
 from cryoctl.operators import AutomaticOperator
@@ -44,7 +43,6 @@ from cryoctl.summary import (
 )
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.virtual_time import VirtualTimeLoop
-from cryoctl_protocol.auth import DEMO_KEY
 from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.device_keys import KeyRing
 from cryoctl_protocol.peer import (
@@ -154,7 +152,7 @@ def _run(
             f"device {options.device}: --speed {options.speed:g}: a real device runs at 1"
         )
     profile = options.treatment.probe_profile
-    key = _keys(options, opened)
+    key = keys_on(opened, options.keys, options.bench_waiver)
     folder = _make_folder(options)
     path = folder / "run.mcap"
     truth = _TruthLog()
@@ -287,15 +285,6 @@ def _recorder(
         vendor=options.vendor,
     )
     return recorder if speed is None else QueuedRecorder(recorder)
-
-
-def _keys(options: RunOptions, opened: Opened) -> bytes | KeyRing:
-    """Return what the device's key is chosen from; the simulator in this process has the demo's."""
-    if opened.link is None:
-        return DEMO_KEY
-    folder = key_folder(options.keys)
-    found = KeyStore(folder).contents()
-    return StoredKeys(found.held, found.problems, opened.reach, options.bench_waiver, str(folder))
 
 
 def _settings(
