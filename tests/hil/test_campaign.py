@@ -240,9 +240,7 @@ def test_a_value_that_cannot_be_is_a_row_and_no_end_of_the_campaign() -> None:
 
 
 def test_a_run_of_the_same_is_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    campaign = campaign_of(
-        with_table('lasts_s = 300\n[choose]\nfaults = ["exhaust_blocked@freeze+3s"]\n')
-    )
+    table = 'lasts_s = 300\n[choose]\nfaults = ["exhaust_blocked@freeze+3s"]\n'
     row = run_episode(campaign_of(with_table(table)), 0)
     same = ["--seed", str(row.seed), "--fault", row.faults[0], "--out", str(tmp_path / "run")]
 
