@@ -24,7 +24,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated scoreboard picture dose sbom audit lock clean help
+.PHONY: run test assure check format bench validate generated scoreboard picture sizes dose sbom audit lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -59,14 +59,19 @@ bench: $(DEV_STAMP) ## speed, time over every link, a fleet, processor, memory; 
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
 	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
 
-generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C headers, golden vectors, dissector, traceability, pages of faults, scoreboard
+generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C headers, golden vectors, dissector, sizes of the C library, other pages
 	@$(BIN)/python -m cryoctl_protocol.generate
 	@$(BIN)/python -m cryoctl_simulator.firmware_layout
 	@$(BIN)/python -m cryoctl_hil.fault_pages
+	@$(BIN)/python -m cryoctl_hil.firmware_size --page docs/how-to/write-your-own-firmware-protocol.md
 	@$(BIN)/cryoctl trace --page docs/reference/traceability.md
 
 scoreboard: $(DEV_STAMP) ## the page of what the assurance programs have measured, from docs/assurance
 	@$(BIN)/cryoctl assure --out docs/assurance --scoreboard docs/reference/scoreboard.md
+
+sizes: $(DEV_STAMP) ## flash and RAM of the C library; flash, stack and longest tick of the firmware
+	@$(BIN)/python -m cryoctl_hil.firmware_size
+	@$(BIN)/python -m cryoctl_simulator.emulated.measure
 
 dose: $(DEV_STAMP) ## holds by time and by dose in 200 simulated patients, and their picture; 6 min, PATIENTS=20 for fewer
 	@PATIENTS=$(or $(PATIENTS),200) $(BIN)/python -m cryoctl_hil.dose_study docs/images/dose.svg

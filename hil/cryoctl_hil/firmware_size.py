@@ -1,14 +1,17 @@
 """Flash and RAM that the C device library takes on two microcontrollers.
 
 ``python -m cryoctl_hil.firmware_size`` compiles it with the compiler in the wheel of zig; nothing
-is linked, so that what a firmware does not call is counted, too.
+is linked, so that what a firmware does not call is counted, too. With ``--page FILE`` the table
+goes between the marks of a page.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +22,9 @@ PROCESSORS: Final = ("cortex_m4", "cortex_m0plus")
 SOURCES: Final = ("cryo_hash", "cryo_frame", "cryo_device", "cryo_port")
 STRUCTURES: Final = ("cryo_device", "cryo_port")
 SMALL: Final = ("-DCRYO_RECEIVE_MAX=64", "-DCRYO_SEND_MAX=512")
+_PART: Final = re.compile(
+    r"(?P<head><!-- generated: sizes -->\n).*?(?P<tail><!-- end -->)", re.DOTALL
+)
 _FLAGS: Final = (
     "-std=c99",
     "-Os",
@@ -113,13 +119,39 @@ def table() -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
-def main() -> int:
-    """Print the figures; return the exit code."""
+def fill(text: str) -> str:
+    """Return a page with the table of today.
+
+    Raises:
+        ValueError: The page has no marks for it.
+    """
+    if not _PART.search(text):
+        raise ValueError("no <!-- generated: sizes --> ... <!-- end -->")
+    written = table()
+    return _PART.sub(lambda match: f"{match['head']}\n{written}\n\n{match['tail']}", text)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures or write them to a page; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m cryoctl_hil.firmware_size", description=(__doc__ or "").split("\n")[0]
+    )
+    parser.add_argument("--page", type=Path, help="write the table into this file of Markdown")
+    page: Path | None = parser.parse_args(arguments).page
     missing = [name for name in ("ziglang", "elftools") if find_spec(name) is None]
     if missing:
         sys.stderr.write("firmware_size: not installed; pip install 'cryoctl[firmware]'\n")
         return 3
-    sys.stdout.write(f"{table()}\n")
+    if page is None:
+        sys.stdout.write(f"{table()}\n")
+        return 0
+    text = page.read_text("utf-8")
+    try:
+        filled = fill(text)
+    except ValueError as error:
+        sys.stderr.write(f"firmware_size: {page}: {error}\n")
+        return 2
+    page.write_text(filled, "utf-8", newline="\n")
     return 0
 
 

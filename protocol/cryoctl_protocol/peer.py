@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import entry_points
@@ -77,6 +78,22 @@ class FrameLink(Protocol):
         ...
 
 
+@runtime_checkable
+class ByteLink(FrameLink, Protocol):
+    """A link over a stream, for who judges and makes the bytes by himself.
+
+    ``send``, ``receive`` and ``close`` work as ever: ``receive`` tells that the link is gone.
+    """
+
+    def listen(self, on_bytes: Callable[[bytes, float], None]) -> None:
+        """Have ``on_bytes`` called with whatever arrives, and the time."""
+        ...
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are, once a frame has been heard; raises LinkError when gone."""
+        ...
+
+
 class FaultNote(NamedTuple):
     """What became of a fault that was asked for; None is a moment that has not come."""
 
@@ -118,6 +135,17 @@ class Hands(Protocol):
 
     def change_cartridge(self) -> None:
         """Take the cartridge out and put in a full one."""
+        ...
+
+
+CrashSink = Callable[[str, float], None]
+
+
+class CrashSource(Protocol):
+    """A simulated probe whose processor can go wrong, and is seen to; a real one's is not."""
+
+    def subscribe_to_crashes(self, sink: CrashSink) -> None:
+        """Have ``sink(text, now_s)`` called for each crash: one line, and the peer's time."""
         ...
 
 
@@ -196,6 +224,7 @@ class Opened:
         faults: Present where faults can be injected.
         truth: Present where a simulated plant knows the truth.
         hands: Present where needle and cartridge are simulated too.
+        crashes: Present where a simulated processor tells of its crashes.
         files: Name and text of every file that shaped the device, for the recording.
         limits: How old telemetry may be on this link.
         reach: From where somebody could speak on ``link``; a peer is in this process anyway.
@@ -209,6 +238,7 @@ class Opened:
     faults: FaultPort | None = None
     truth: TruthSource | None = None
     hands: Hands | None = None
+    crashes: CrashSource | None = None
     files: tuple[tuple[str, str], ...] = ()
     limits: LinkLimits = STREAM_LIMITS
     reach: Reach = Reach.NETWORK

@@ -10,10 +10,10 @@ from typing import Final
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.device_keys import DeviceKeys
 from cryoctl_protocol.device_session import RECEIVE_MAX
-from cryoctl_protocol.peer import FaultNote
+from cryoctl_protocol.peer import CrashSink, FaultNote
 from cryoctl_protocol.truth import TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
-from cryoctl_simulator.firmware import Build, Firmware
+from cryoctl_simulator.firmware import Build, CrashTeller, Firmware
 from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits, FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
 from cryoctl_simulator.firmware_model import FirmwareModel
@@ -34,7 +34,9 @@ _CLOCK_MASK: Final = 0xFFFFFFFF
 
 
 class SimulatedDevice:
-    """A probe that lives in virtual time (``SyncPeer``, ``FaultPort`` and ``TruthSource``).
+    """A probe that lives in virtual time.
+
+    It is a ``SyncPeer``, ``FaultPort``, ``TruthSource`` and ``CrashSource``.
 
     Args:
         config: The firmware's build.
@@ -76,8 +78,10 @@ class SimulatedDevice:
         self._waiting = b""
         self._received = b""
         self._sinks: list[TruthSink] = []
+        self._crash_sinks: list[CrashSink] = []
         self.firmware: Firmware | None = None
         """None while there is no power."""
+        self._hear_of_crashes()
         self._power_up()
 
     @property
@@ -151,11 +155,23 @@ class SimulatedDevice:
             self.firmware = self._new_firmware()
             self.firmware.load(firmware)
 
-    # -- TruthSource and FaultPort ---------------------------------------------------------------
+    # -- TruthSource, CrashSource and FaultPort ----------------------------------------------------
 
     def subscribe(self, sink: TruthSink) -> None:
         """Have ``sink(sample, now_s)`` called at 10 Hz of virtual time."""
         self._sinks.append(sink)
+
+    def subscribe_to_crashes(self, sink: CrashSink) -> None:
+        """Have ``sink(text, now_s)`` called for each crash of the processor."""
+        self._crash_sinks.append(sink)
+
+    def _hear_of_crashes(self) -> None:
+        if isinstance(self._build, CrashTeller):
+            self._build.on_crash(self._tell_crash)
+
+    def _tell_crash(self, text: str) -> None:
+        for sink in self._crash_sinks:
+            sink(text, self._ticks / TICKS_PER_S)
 
     def inject(self, fault: str) -> None:
         """Schedule ``ID@WHEN[:DURATION]``; raises ValueError with a clear text."""
@@ -201,6 +217,7 @@ class SimulatedDevice:
     def flash(self, build: Build) -> None:
         """Put another build of the firmware into it; it starts anew."""
         self._build = build
+        self._hear_of_crashes()
         self.power_cycle()
 
     # -- power -----------------------------------------------------------------------------------

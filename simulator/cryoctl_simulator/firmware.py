@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
@@ -75,3 +75,12 @@ class Firmware(Protocol):
 
 Build = Callable[[FirmwareConfig, Boot], Firmware]
 """Powers a firmware up; raises FirmwareError if it cannot start."""
+
+
+@runtime_checkable
+class CrashTeller(Protocol):
+    """A build (``Build``) that notices when its processor goes wrong."""
+
+    def on_crash(self, tell: Callable[[str], None]) -> None:
+        """Have ``tell`` called with one line for each crash from now on."""
+        ...

@@ -1,7 +1,7 @@
 """Opens ``sim:[PROFILE_OR_PATH][?KEY=VALUE&...]``: a simulated probe in virtual time.
 
-Keys: ``seed``, ``serial``, ``scenario`` (name or path), ``firmware`` (a build of it) and, as often
-as needed, ``fault`` (``ID@WHEN``).
+Keys: ``seed``, ``serial``, ``scenario`` (name or path), ``firmware`` (a build of it), ``board``
+(what an ELF file runs on) and, as often as needed, ``fault`` (``ID@WHEN``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenario
 DEFAULT_PROFILE: Final = "n2o-20g"
 DEFAULT_SEED: Final = 1
 SEED_MAX: Final = 2**32 - 1
-PARAMS: Final = ("seed", "serial", "scenario", "firmware", "fault")
+PARAMS: Final = ("seed", "serial", "scenario", "firmware", "board", "fault")
 SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 """A device says it in 16 bytes, and it may be a level of a topic."""
 
@@ -61,7 +61,7 @@ def open_link(
             Instruments(seed=seed),
             seed=seed,
             serial=_serial(url),
-            build=build_of(build_name),
+            build=build_of(build_name, url.get("board")),
         )
     except UnknownFirmwareError as error:
         raise AddressError(f"device {url}: {error}") from error
@@ -80,6 +80,7 @@ def open_link(
         faults=device,
         truth=device,
         hands=_Hands(device, url),
+        crashes=device,
         reach=Reach.COMPUTER,
         files=(
             (f"profiles/{identity.id}.toml", probe.text),

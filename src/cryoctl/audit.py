@@ -35,7 +35,7 @@ JUMP_S: Final = 1.0
 """So much more or less time of day than monotonic time has passed: somebody set the clock."""
 
 _NS_PER_S: Final = 1e9
-_OF_DEVICE: Final = frozenset({"hello", "answer", "done", "device"})
+_OF_DEVICE: Final = frozenset({"hello", "answer", "done", "device", "firmware"})
 _ACTION_KEYS: Final = {"operator": "request", "shell": "told"}
 _ACTIONS: Final = {"hello": "identity", "phase": "state"}
 _TARGET_KEYS: Final = ("id", "op", "event", "device")

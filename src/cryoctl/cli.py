@@ -38,6 +38,7 @@ _COMMANDS: Final = {
     "alarms": LazyCommand("command_alarms:alarms", "List the alarms, or try their signals."),
     "ports": LazyCommand("command_ports:ports", "List or remember serial ports; opens none."),
     "sniff": LazyCommand("command_sniff:sniff", "Show what an unknown device says; only listens."),
+    "conform": LazyCommand("command_conform:conform", "Check a probe's port of the protocol."),
     "keys": LazyCommand("command_keys:keys", "Make, change and hand over the keys of probes."),
     "broker": LazyCommand("command_broker:broker", "Set up and run an MQTT broker."),
     "doctor": LazyCommand("command_doctor:doctor", "Find what is wrong here or at a broker."),

@@ -186,6 +186,9 @@ def keys_on(opened: Opened, folder: Path | None, bench_waiver: str) -> bytes | K
         opened: The device.
         folder: With the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
         bench_waiver: Written reason to command a device without own protection.
+
+    Raises:
+        FileError: The folder of keys cannot be used.
     """
     if opened.link is None:
         return DEMO_KEY

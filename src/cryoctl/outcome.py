@@ -29,6 +29,7 @@ _OUTCOMES: Final = {
     "covered": "covered",
 }
 _TITLE_WIDTH: Final = 55
+CRASHES_SHOWN: Final = 5
 _HEAD: Final = (
     "cycle  verdict        to band   coldest  in band    thaw     gas   ice (truth)",
     "                            s        °C        %       s       g   mm / -20 °C",
@@ -59,6 +60,7 @@ def render_outcome(summary: Summary, report: Path | None, program: str, *, colou
         seen = f": {trip.value:g} against {trip.limit:g} {trip.unit}" if trip.unit else ""
         lines.append(f"    {trip.text}{seen}; {safe}")
     lines += [f"fault {fault.fault}: {_fault_text(fault)}" for fault in summary.faults]
+    lines += _crash_lines(summary)
     in_session = len(summary.placements) > 1
     for placement in summary.placements:
         if placement.nerve is not None:
@@ -131,6 +133,14 @@ def _nerve_lines(nerve: NerveTruth, where: str) -> list[str]:
         f"    {_INJURIES[nerve.injury]}",
         f"    {figures}{days}",
     ]
+
+
+def _crash_lines(summary: Summary) -> list[str]:
+    """Return a line for each of the first crashes of a simulated probe's firmware."""
+    shown = summary.crashes[:CRASHES_SHOWN]
+    lines = [f"!!! firmware at {crash.at_s:.2f} s: {crash.text}" for crash in shown]
+    left = summary.crashes_count - len(shown)
+    return [*lines, f"!!! firmware: {left} crashes more"] if left > 0 else lines
 
 
 def _fault_text(fault: FaultSummary) -> str:

@@ -188,6 +188,7 @@ class PortLink:
         self._seen = b""
         self._seen_bytes = 0
         self._waiter: asyncio.Future[None] | None = None
+        self._on_bytes: Callable[[bytes, float], None] | None = None
 
     # -- FrameLink -------------------------------------------------------------------------------
 
@@ -253,6 +254,21 @@ class PortLink:
         """Give the port up at once, whatever waits to be sent."""
         self.lose("closed")
 
+    # -- ByteLink --------------------------------------------------------------------------------
+
+    def listen(self, on_bytes: Callable[[bytes, float], None]) -> None:
+        """Have ``on_bytes`` called with whatever arrives, and the time."""
+        self._on_bytes = on_bytes
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes as they are, once a frame has been heard; raises LinkError when gone."""
+        self._start()
+        self._check()
+        if self._heard:
+            self._queue(data, asyncio.get_running_loop().time(), is_stop=False)
+            self.flush()
+            self._check()
+
     # -- for the pump ----------------------------------------------------------------------------
 
     def take(self, data: bytes) -> None:
@@ -263,6 +279,8 @@ class PortLink:
             self.lose("the other end hung up")
             return
         now_s = asyncio.get_running_loop().time()
+        if self._on_bytes is not None:
+            self._on_bytes(data, now_s)
         if not self._heard:
             self._seen_bytes += len(data)
             self._seen = (self._seen + data)[:SEEN_SHOWN]

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from cryoctl import __version__
 from cryoctl.core import Controller, Settings, ShellInput
+from cryoctl.crash_log import KIND
 from cryoctl.key_store import key_folder
 from cryoctl.operator_requests import Request
 from cryoctl.plug_ins import PlugIn, PlugInError, load_again
@@ -317,7 +318,12 @@ def _judge_summary(recorded: Messages, controller: Controller, outcome: Replayed
 
 
 def _is_decided(message: RawMessage) -> bool:
-    """Return True for what the controller took in or made; truth and audit trail are neither."""
+    """Return True for what the controller took in or made.
+
+    Truth, audit trail and what a simulated processor told are neither.
+    """
+    if message.topic == EVENTS and f'"kind":"{KIND}"'.encode() in message.payload:
+        return False
     return message.topic not in (TRUTH, AUDIT) and not message.topic.startswith(VENDOR)
 
 

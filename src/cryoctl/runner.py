@@ -20,6 +20,7 @@ from cryoctl.assertions import require_assertions
 from cryoctl.audit_sink import FILE_NAME, AuditedSink, open_trail
 from cryoctl.clock import Pacer, SpeedMissedError, cpu_s, monotonic_s, utc_now
 from cryoctl.core import Controller, Settings
+from cryoctl.crash_log import CrashLog
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_LINK, EXIT_SAFETY
 from cryoctl.key_store import keys_on
 from cryoctl.limits_in_force import changed_limits, deviations
@@ -33,6 +34,7 @@ from cryoctl.replay import PLUG_INS, replay_metadata
 from cryoctl.run_options import RunOptions
 from cryoctl.stop_signals import StopSwitch
 from cryoctl.summary import (
+    CrashSummary,
     Summary,
     cycle_summaries,
     exit_code,
@@ -169,6 +171,9 @@ def _run(
         in_real_time = isinstance(recorder, QueuedRecorder)
         trail, user = open_trail(folder, metadata, key=options.sign_key, in_real_time=in_real_time)
         sink = AuditedSink(recorder, trail, user)
+        crashes = CrashLog(sink)
+        if opened.crashes is not None:
+            opened.crashes.subscribe_to_crashes(crashes.add)
         if opened.truth is not None:
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
@@ -214,6 +219,8 @@ def _run(
             faults=[fault_summary(note) for note in opened.faults.history()]
             if opened.faults is not None
             else [],
+            crashes=[CrashSummary(at_s=at_s, text=text) for at_s, text in crashes.kept],
+            crashes_count=crashes.count,
             frames_lost=session.lost_frames,
             frames_rejected=session.rejects.total(),
             recording=str(path),

@@ -119,6 +119,15 @@ class FaultSummary(BaseModel):
     ended_s: float | None = Field(description="null: it stayed.")
 
 
+class CrashSummary(BaseModel):
+    """One time the processor of a simulated probe went wrong."""
+
+    model_config = _MODEL
+
+    at_s: float
+    text: str = Field(description="What, where and why, in one line.")
+
+
 class NotProvided(BaseModel):
     """Something that the device does not have."""
 
@@ -212,6 +221,10 @@ class Summary(BaseModel):
     trips: list[TripSummary]
     alarms: list[str]
     faults: list[FaultSummary] = Field(description="Asked for, in that order; simulator only.")
+    crashes: list[CrashSummary] = Field(
+        default_factory=list, description="Of emulated firmware, the first hundred."
+    )
+    crashes_count: int = Field(0, description="Of emulated firmware, all of them.")
     frames_lost: int = Field(description="By gaps in the device's numbering.")
     frames_rejected: int = Field(description="Damaged, repeated or forged.")
     not_provided: list[NotProvided] = Field(

@@ -6,7 +6,9 @@ import os
 
 import pytest
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+from tests.support.programs import needed_modules
+
+needed_modules("unicorn", "elftools")
 
 from cryoctl_simulator.emulated.upsets import Outcome, table
 from tests.simulator.test_emulated_upsets import campaign

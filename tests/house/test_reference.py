@@ -239,6 +239,7 @@ def test_the_vendor_page_names_every_key() -> None:
     [
         ("run", "| option |"),
         ("sim", "| option of sim |"),
+        ("conform", "| option of conform |"),
         ("gateway", "| option of gateway |"),
         ("fleet", "| option of fleet |"),
         ("broker init", "| option of broker init |"),

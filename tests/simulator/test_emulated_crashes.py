@@ -8,9 +8,10 @@ import pytest
 from cryoctl_protocol.peer import DeviceUrl, LinkError
 from cryoctl_simulator.link import open_link
 from tests.support import thumb_elf
+from tests.support.programs import needed_modules
 from tests.support.thumb_elf import elf
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+needed_modules("unicorn", "elftools")
 pytestmark = pytest.mark.timeout(20)
 
 # CSR of SysTick: r0 = 0xe000e010; *r0 = 4; *r0 |= 2; *r0 |= 1; wfi; b back.

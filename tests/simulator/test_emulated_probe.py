@@ -8,7 +8,6 @@ import struct
 import sys
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,8 +25,9 @@ from cryoctl_simulator.firmware_config import FirmwareConfig
 from cryoctl_simulator.firmware_state import FirmwareState
 from cryoctl_simulator.link import open_link
 from tests.simulator.driver import Driver
+from tests.support.programs import needed_modules
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+needed_modules("unicorn", "elftools")
 
 from cryoctl_simulator.emulated.elf_file import ElfFile, Symbol
 from cryoctl_simulator.emulated.firmware import EmulatedFirmware, EmulatedProbe
@@ -248,8 +248,7 @@ def test_what_the_firmware_takes_is_told_in_three_lines() -> None:
 
 
 def test_the_shipped_elf_is_what_its_sources_build(tmp_path: Path) -> None:
-    if find_spec("ziglang") is None:
-        pytest.skip("no compiler: pip install cryoctl[firmware]")
+    needed_modules("ziglang")
     build.build_probe(tmp_path / "probe.elf")
     built = ElfFile.read(tmp_path / "probe.elf")
     assert built.segments == ElfFile.read(build.SHIPPED).segments
@@ -294,8 +293,7 @@ def test_the_header_of_the_memory_map_says_what_the_board_is() -> None:
 
 
 def test_a_crash_names_the_line_where_the_file_has_lines(tmp_path: Path) -> None:
-    if find_spec("ziglang") is None:
-        pytest.skip("no compiler: pip install cryoctl[firmware]")
+    needed_modules("ziglang")
     build.build_probe(tmp_path / "debug.elf", debug=True)
     elf = ElfFile.read(tmp_path / "debug.elf")
     function = elf.function_named("hal_wait_for_tick")

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import pytest
+from tests.support.programs import needed_modules
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+needed_modules("unicorn", "elftools")
 
 from cryoctl_simulator.emulated.upsets import Campaign, Outcome, Target, table
 from tests.simulator.driver import Driver

@@ -138,8 +138,19 @@ def test_arm_is_taken_after_a_passed_leak_test_and_void_after_30_minutes() -> No
 
 
 @pytest.mark.requirement("SR-19")
-@pytest.mark.parametrize(("lost_mbar", "result"), [(999, Result.OK), (1_000, Result.FAILED)])
-def test_the_leak_test_allows_less_than_1_bar_in_10_s(lost_mbar: int, result: Result) -> None:
+@pytest.mark.parametrize(
+    ("lost_mbar", "result"),
+    [
+        (999, Result.OK),
+        (1_000, Result.FAILED),
+        (-999, Result.OK),
+        (-1_000, Result.FAILED),
+        (-10_000, Result.FAILED),
+    ],
+)
+def test_the_leak_test_allows_less_than_1_bar_in_10_s_either_way(
+    lost_mbar: int, result: Result
+) -> None:
     bench = bench_in(S.LEAK_TEST)
     bench.run_s(5)
     bench.readings.supply_mbar -= lost_mbar

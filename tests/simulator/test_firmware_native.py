@@ -250,7 +250,7 @@ def test_an_unknown_build_is_refused_with_those_there_are() -> None:
 def test_a_build_that_cannot_be_made_ends_a_run_with_exit_code_3(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(_name: str) -> None:
+    def broken(_name: str, _board: str | None) -> None:
         raise FirmwareError("no compiler; install one")
 
     monkeypatch.setattr("cryoctl_simulator.link.build_of", broken)

@@ -78,12 +78,13 @@ class EmulatedProbe:
         self._board = board
         self._idle = [self._new_processor()]
         self._is_tried = False
+        self._tell: Callable[[str], None] | None = None
 
     def __call__(self, config: FirmwareConfig, boot: Boot) -> EmulatedFirmware:
         """Power up; raises ``FirmwareError`` if it crashes, hangs or is silent at once."""
         if not self._is_tried:
-            self._is_tried = True
             self._try_out(config, boot)
+            self._is_tried = True
         return self._power_up(config, boot)
 
     def _power_up(self, config: FirmwareConfig, boot: Boot) -> EmulatedFirmware:
@@ -93,7 +94,13 @@ class EmulatedProbe:
         weakref.finalize(firmware, self._idle.append, processor).atexit = False
         return firmware
 
+    def on_crash(self, tell: Callable[[str], None]) -> None:
+        """Have ``tell`` called with one line for each crash from now on (``CrashTeller``)."""
+        self._tell = tell
+
     def _try_out(self, config: FirmwareConfig, boot: Boot) -> None:
+        self.crashes.clear()
+        self.reset_cause = ResetCause.POWER_UP
         firmware = self._power_up(config, boot)
         sent = b""
         for tick in range(1, TRIAL_TICKS + 1):
@@ -111,6 +118,8 @@ class EmulatedProbe:
         """Remember a crash."""
         self.crashes.append(crash)
         del self.crashes[:-CRASHES_KEPT]
+        if self._tell is not None and self._is_tried:  # A trial's are told by its error.
+            self._tell(str(crash))
 
     def _new_processor(self) -> Processor:
         board = self._board()

@@ -65,6 +65,7 @@ class HostPort(click.ParamType[tuple[str, int]]):
     metavar="NAME",
     help="model, native, emulated, elf:PATH, or board:LINK,CHANNEL: your board at two ports.",
 )
+@click.option("--board", metavar="NAME", help="What an ELF file runs on, if not the virtual board.")
 @click.option(
     "--dialect",
     type=click.Choice(["own", "ascii"]),
@@ -96,6 +97,7 @@ def sim(
     faults: tuple[str, ...],
     fault_port: int | None,
     firmware: str | None,
+    board: str | None,
     dialect: str,
     baud: int,
     boot_on_open: bool,
@@ -121,7 +123,12 @@ def sim(
     with contextlib.ExitStack() as stack:
         ended = _until_signal(stack)  # First: nothing that is made from here on may be left behind.
         ports = _open_board(stack, firmware, serial, key_file)
-        named = {"serial": serial, "scenario": scenario, "firmware": None if ports else firmware}
+        named = {
+            "serial": serial,
+            "scenario": scenario,
+            "firmware": None if ports else firmware,
+            "board": board,
+        }
         params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
         params += [(key, value) for key, value in named.items() if value is not None]
         description, device, back_door = _make_probe(
@@ -232,6 +239,7 @@ def _make_probe(
         text = read_private(key_file, FILE_SIZE_MAX).decode("ascii", "replace")
         device.provision(parse_device_keys(text, str(key_file)), entropy=secrets.token_bytes(32))
     back_door = None if fault_port is None else FaultServer(device, fault_port)
+    device.subscribe_to_crashes(lambda text, _now_s: click.echo(f"firmware   {text}", err=True))
     return opened.description, device, back_door
 
 
