@@ -26,6 +26,11 @@ DEFAULT_BOARD: Final = "virtual"
 _PACKAGE_OF: Final = {"elftools": "pyelftools"}
 
 
+def is_emulated(name: str) -> bool:
+    """Return True if the build called ``name`` runs on an emulated processor."""
+    return name == "emulated" or name.startswith(_ELF)
+
+
 def build_of(name: str, board: str | None = None) -> Build:
     """Return the build called ``name``.
 
@@ -48,7 +53,7 @@ def build_of(name: str, board: str | None = None) -> Build:
 
         library()  # Built now, once, so that what is missing is said before anything runs.
         return NativeFirmware
-    if name == "emulated" or name.startswith(_ELF):
+    if is_emulated(name):
         path = name.removeprefix(_ELF) if name.startswith(_ELF) else None
         return _emulated(path, board or DEFAULT_BOARD)
     if name.startswith(BOARD):

@@ -103,6 +103,15 @@ class NativeFirmware:
         )
         return ctypes.string_at(self._out_address, size) if size else b""
 
+    @property
+    def memory_bytes(self) -> int:
+        """Size of its whole memory."""
+        return self._size
+
+    def turn_over(self, bit: int) -> None:
+        """Turn one bit of its memory over, as a particle would; 0 to 8 times ``memory_bytes``."""
+        ctypes.c_uint8.from_buffer(self._memory, bit // 8).value ^= 1 << bit % 8
+
     def save(self) -> bytes:
         """Return the whole state; valid for this version of the program only."""
         return pickle.dumps((self.config, ctypes.string_at(self._address, self._size)))

@@ -1,7 +1,8 @@
 """Opens ``sim:[PROFILE_OR_PATH][?KEY=VALUE&...]``: a simulated probe in virtual time.
 
 Keys: ``seed``, ``serial``, ``scenario`` (name or path), ``firmware`` (a build of it), ``board``
-(what an ELF file runs on) and, as often as needed, ``fault`` (``ID@WHEN``).
+(what an ELF file runs on), ``gdb`` (port of a debugger) and, as often as needed, ``fault``
+(``ID@WHEN``).
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from cryoctl_protocol.peer import AddressError, DeviceUrl, LinkError, Opened, Re
 from cryoctl_protocol.profile import ProfileError
 from cryoctl_protocol.toml_text import FILE_SIZE_MAX_BYTES, decode_utf8
 from cryoctl_simulator.device import SimulatedDevice
-from cryoctl_simulator.firmware import FirmwareError, UnknownFirmwareError
-from cryoctl_simulator.firmware_builds import DEFAULT_BUILD, build_of
+from cryoctl_simulator.firmware import Build, FirmwareError, UnknownFirmwareError
+from cryoctl_simulator.firmware_builds import DEFAULT_BUILD, build_of, is_emulated
 from cryoctl_simulator.instruments import Instruments
 from cryoctl_simulator.plant import Plant
 from cryoctl_simulator.probe_file import load_simulated_probe
@@ -26,7 +27,7 @@ from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenario
 DEFAULT_PROFILE: Final = "n2o-20g"
 DEFAULT_SEED: Final = 1
 SEED_MAX: Final = 2**32 - 1
-PARAMS: Final = ("seed", "serial", "scenario", "firmware", "board", "fault")
+PARAMS: Final = ("seed", "serial", "scenario", "firmware", "board", "gdb", "fault")
 SERIAL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,15}")
 """A device says it in 16 bytes, and it may be a level of a topic."""
 
@@ -61,7 +62,7 @@ def open_link(
             Instruments(seed=seed),
             seed=seed,
             serial=_serial(url),
-            build=build_of(build_name, url.get("board")),
+            build=_build(url, build_name),
         )
     except UnknownFirmwareError as error:
         raise AddressError(f"device {url}: {error}") from error
@@ -87,6 +88,22 @@ def open_link(
             *((("scenario", scenario_text),) if scenario_text else ()),
         ),
     )
+
+
+def _build(url: DeviceUrl, name: str) -> Build:
+    """Return a build of the firmware, with a debugger's port if there is to be one."""
+    port = url.get("gdb")
+    if port is not None and not is_emulated(name):
+        raise AddressError(
+            f"device {url}: gdb is for an emulated processor; give firmware=emulated or "
+            "firmware=elf:PATH, too"
+        )
+    build = build_of(name, url.get("board"))
+    if port is not None:
+        from cryoctl_simulator.served.gdb_port import open_debugger
+
+        open_debugger(build, port)
+    return build
 
 
 class _Hands:

@@ -69,6 +69,11 @@ from cryoctl_protocol.peer import Opened
     metavar="ID@WHEN",
     help="Fault to simulate, such as tc_open@12s or gas_low@freeze+5s.",
 )
+@click.option(
+    "--gdb",
+    type=click.IntRange(0, 0xFFFF),
+    help="Take GDB at this port of this machine: it halts emulated firmware; 0 takes a free one.",
+)
 @click.option("--vendor", type=click.Path(path_type=Path), help="Table of the maker's messages.")
 @requirements_option
 @click.option(
@@ -113,6 +118,7 @@ def run(
     scenario: str | None,
     seed: int | None,
     faults: tuple[str, ...],
+    gdb: int | None,
     vendor: Path | None,
     added: Path | None,
     cartridge_g: float | None,
@@ -145,6 +151,7 @@ def run(
         settings=settings,
         scenario=scenario,
         faults=faults,
+        gdb=gdb,
         vendor=vendor,
         requirements=added,
         cartridge_g=cartridge_g,

@@ -102,6 +102,7 @@ def make_options(
     sign_key: FilePath | None = None,
     keys: FilePath | None = None,
     scavenging: bool = False,
+    gdb: int | None = None,
 ) -> RunOptions:
     """Return the options of a run; reads its files, and touches neither device nor folder.
 
@@ -123,6 +124,7 @@ def make_options(
         sign_key: File with the key that signs the audit trail.
         keys: Folder with the keys of devices; None is ``CRYOCTL_KEYS``, else the user's own.
         scavenging: The room's gas is drawn off, by the operator's word.
+        gdb: Port of this machine at which a debugger may halt the simulated processor.
 
     Raises:
         AddressError: The address is wrong, of another probe than the treatment's, or not one of a
@@ -144,7 +146,7 @@ def make_options(
     else:
         first, text = told.placements[0].treatment, told.placements[0].treatment_text
     _refuse_other_profile(url, first.probe_profile)
-    url = _complete(url, first.profile, scenario, seed, faults)
+    url = _complete(url, first.profile, scenario, seed, faults, gdb=gdb)
     files, table = _vendor(_path("vendor", vendor))
     plans = [first] if told is None else [p.treatment for p in told.placements]
     asked, limits = read_limits(_path("requirements", requirements), plans)
@@ -161,6 +163,7 @@ def make_options(
         vendor=table,
         cartridge_g=_number("cartridge_g", cartridge_g, CARTRIDGE_G_MIN, CARTRIDGE_G_MAX),
         bench_waiver=bench_waiver,
+        may_slip=url.get("gdb") is not None,
         limits=limits,
         scavenging=scavenging,
         placements=() if told is None else told.placements,
@@ -280,12 +283,14 @@ def _complete(
     scenario: FilePath | None,
     seed: int | None,
     faults: Sequence[str],
+    *,
+    gdb: int | None,
 ) -> DeviceUrl:
     """Return the address with everything that the options say about a simulated device."""
     if url.scheme != "sim":
-        if scenario is not None or seed is not None or faults:
+        if scenario is not None or seed is not None or faults or gdb is not None:
             raise AddressError(
-                f"device {url}: scenario, seed and faults are for simulated devices (sim:)"
+                f"device {url}: scenario, seed, faults and gdb are for simulated devices (sim:)"
             )
         return url
     if not url.path:
@@ -294,6 +299,8 @@ def _complete(
         url = url.with_params(("seed", str(DEFAULT_SEED if seed is None else seed)))
     if scenario is not None:
         url = url.with_params(("scenario", os.fspath(scenario)))
+    if gdb is not None:
+        url = url.with_params(("gdb", str(gdb)))
     return url.with_params(*(("fault", fault) for fault in faults))
 
 

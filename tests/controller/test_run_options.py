@@ -100,7 +100,9 @@ def test_a_value_without_a_place_in_a_treatment_is_a_value_error() -> None:
         settings_of({"cycles.count": [2]})
 
 
-@pytest.mark.parametrize("asked", [{"seed": 1}, {"scenario": "fat"}, {"faults": ["babble@1s"]}])
+@pytest.mark.parametrize(
+    "asked", [{"seed": 1}, {"scenario": "fat"}, {"faults": ["babble@1s"]}, {"gdb": 1}]
+)
 def test_only_a_simulated_device_is_told_how_to_be(asked: dict[str, Any]) -> None:
-    with pytest.raises(AddressError, match="tcp://there:1: scenario, seed and faults are for sim"):
+    with pytest.raises(AddressError, match="scenario, seed, faults and gdb are for simulated"):
         options(device="tcp://there:1", **asked)

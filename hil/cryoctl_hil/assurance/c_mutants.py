@@ -115,15 +115,18 @@ def _others() -> Iterator[Claim]:
             state = {"phase_limit_ms": asked_ms, "now_ms": now_ms, "stimulus_ms": counted_ms}
             yield Claim("SR-41", "stimulus_is_over", state, over)
     yield Claim("SR-41", "stimulus_must_end", _STIMULUS, 0)
-    for spoiled in ({"valve_shut_ms": 2_300}, {"tip_bad_samples": 3}, {"tip_mdegc": 20_000}):
+    for spoiled in (
+        {"shutoff_open": 1}, {"valve_shut_ms": 2_300}, {"tip_bad_samples": 3},
+        {"tip_mdegc": 20_000},
+    ):  # fmt: skip
         yield Claim("SR-41", "stimulus_must_end", _STIMULUS | spoiled, 1)
     yield Claim("SR-41", "stimulus_must_end", _STIMULUS | {"tip_bad_samples": 2}, 0)
 
 
-_WITHOUT_LIMITS: Final = (
+WITHOUT_LIMITS: Final = (
     "outputs_overlap", "tip_is_too_cold_to_stimulate", "prewarm_is_over", "stimulus_is_over",
 )  # fmt: skip
-_WITHOUT_STATE: Final = ("outputs_overlap",)
+WITHOUT_STATE: Final = ("outputs_overlap",)
 
 
 def broken_claim(library: Any) -> Claim | None:
@@ -133,8 +136,8 @@ def broken_claim(library: Any) -> Claim | None:
         state = StateMemory()
         for name, value in (REST | claim.state).items():
             setattr(state.outputs if name == "shutoff_open" else state, name, value)
-        given: list[Any] = [] if claim.function in _WITHOUT_LIMITS else [ctypes.byref(limits)]
-        if claim.function not in _WITHOUT_STATE:
+        given: list[Any] = [] if claim.function in WITHOUT_LIMITS else [ctypes.byref(limits)]
+        if claim.function not in WITHOUT_STATE:
             given.append(ctypes.byref(state))
         if getattr(library, claim.function)(*given, *claim.more) != claim.expected:
             return claim

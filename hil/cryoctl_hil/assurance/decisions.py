@@ -1,15 +1,22 @@
-"""Branch and MC/DC coverage of the safety core by its own tests, with the pairs."""
+"""Branch and MC/DC coverage of the safety core, and of the C one's machine code."""
 
 from __future__ import annotations
 
 from cryoctl_hil.assurance.conditions import as_json
 from cryoctl_hil.assurance.covered_tests import CoveredTests, run_covered_tests
+from cryoctl_hil.assurance.machine_code import run as run_machine_code
 from cryoctl_hil.assurance.program import Measure, Outcome, Say
 
 
-def run(_scale: float, say: Say) -> Outcome:
+def run(scale: float, say: Say) -> Outcome:
     """Run the tests of the safety core once; a share of them would say nothing."""
-    return judged(run_covered_tests(), say)
+    ours = judged(run_covered_tests(), say)
+    machine = run_machine_code(scale, say)
+    return Outcome(
+        [*ours.measures, *machine.measures],
+        ours.details | {"machine code": machine.details},
+        [*ours.failures, *machine.failures],
+    )
 
 
 def judged(covered: CoveredTests, say: Say) -> Outcome:

@@ -223,10 +223,37 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ("mutants of the C safety core", "mutants of the C safety core that live"),
     ),
     Program(
+        "preemption",
+        "the C firmware's interrupt before any instruction of its main loop, and planted races",
+        "cryoctl_hil.assurance.preemption:run",
+        (
+            "ticks cut by the next one's interrupt",
+            "distinct instructions that it was taken before",
+            "ticks cut: differences from whole ticks",
+            "planted races that are found",
+        ),
+    ),
+    Program(
+        "upsets",
+        "bits that turn over: every one of the C firmware's memory, some of processor and RAM",
+        "cryoctl_hil.assurance.upsets:run",
+        (
+            "bits of the firmware's memory turned over",
+            "bits of memory that keep the valve open for over 0.5 s",
+            "upsets of RAM and registers",
+            "upsets that keep the valve open for over 0.5 s",
+        ),
+    ),
+    Program(
         "coverage",
-        "branches and MC/DC pairs of the safety core",
+        "branches and MC/DC pairs of the safety core; lines and branches of its machine code",
         "cryoctl_hil.assurance.decisions:run",
-        ("branches of the safety core taken", "conditions with an MC/DC pair"),
+        (
+            "branches of the safety core taken",
+            "conditions with an MC/DC pair",
+            "lines of safety.c executed in the machine code",
+            "ways of branches of safety.c in the machine code",
+        ),
     ),
     Program(
         "mutants",

@@ -29,6 +29,7 @@ from cryoctl_simulator.instruments import Readings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryoctl_simulator.emulated.debugger import Debugger
     from cryoctl_simulator.firmware_identity import Boot
 
 MEMORY: Final = "firmware"
@@ -75,6 +76,8 @@ class EmulatedProbe:
         """What went wrong, the latest ``CRASHES_KEPT``."""
         self.reset_cause = ResetCause.POWER_UP
         """What the next power-up will be told."""
+        self.debugger: Debugger | None = None
+        """Sees the firmware from its first instruction, so that it is not tried out before."""
         self._board = board
         self._idle = [self._new_processor()]
         self._is_tried = False
@@ -82,7 +85,7 @@ class EmulatedProbe:
 
     def __call__(self, config: FirmwareConfig, boot: Boot) -> EmulatedFirmware:
         """Power up; raises ``FirmwareError`` if it crashes, hangs or is silent at once."""
-        if not self._is_tried:
+        if not self._is_tried and self.debugger is None:
             self._try_out(config, boot)
             self._is_tried = True
         return self._power_up(config, boot)
@@ -92,6 +95,8 @@ class EmulatedProbe:
         firmware = EmulatedFirmware(self, processor, config, boot)
         # A processor that has translated this code once is worth keeping.
         weakref.finalize(firmware, self._idle.append, processor).atexit = False
+        if self.debugger is not None:
+            self.debugger.attach(processor)
         return firmware
 
     def on_crash(self, tell: Callable[[str], None]) -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cryoctl_simulator.emulated.board import VirtualBoard
+    from cryoctl_simulator.emulated.debugger import Debugger
     from cryoctl_simulator.emulated.elf_file import ElfFile
 
 SLICE: Final = 2_000_000
@@ -77,6 +78,7 @@ _WORD: Final = struct.Struct("<I")
 _UNTIL: Final = 0xFFFF_FFFF  # Odd, so never reached: a call of address 0 must not look like an end.
 _WFI: Final = b"\x30\xbf"
 _WFE: Final = b"\x20\xbf"
+_BKPT: Final = b"\xbe"  # Its second byte; the first is a number.
 _INTR_SVC: Final = 2
 _INTR_BKPT: Final = 7
 _PUSH_MAX: Final = 64  # Sixteen registers at once.
@@ -108,6 +110,7 @@ class Processor:
         self.uc.ctl_set_cpu_model(UC_CPU_ARM_CORTEX_M4)
         self.reports: list[tuple[Kind, int, str]] = []
         """Kind, address and words of what went wrong; whoever runs it takes them."""
+        self.debugger: Debugger | None = None
         self._keep: list[Any] = []
         self._map()
         self._every = RegisterGroup(self.uc, EVERY)
@@ -204,32 +207,51 @@ class Processor:
             each.load(content)
 
     def read_register(self, name: str) -> int:
-        """Return one register, as ``EVERY`` names them."""
-        return self.pc if name == PC else self._every.read()[EVERY.index(name)]
+        """Return one register, as ``EVERY`` and ``FLOAT`` name them."""
+        group = self._group_of(name)
+        return self.pc if name == PC else group.read()[group.names.index(name)]
 
     def write_register(self, name: str, value: int) -> None:
         """Set one register."""
         if name == PC:
             self.pc = value & ~1
             return
-        values = self._every.read()
-        values[EVERY.index(name)] = value
-        self._every.write(values)
+        group = self._group_of(name)
+        values = group.read()
+        values[group.names.index(name)] = value
+        group.write(values)
+
+    def _group_of(self, name: str) -> RegisterGroup:
+        return self._float if name in FLOAT else self._every
 
     def poke(self, address: int, data: bytes) -> None:
         """Write to flash or RAM from outside, code included; raises ValueError elsewhere."""
-        memory, first = self._memory_at(address, len(data))
+        memory, first = self._memory_at(address, len(data), self._memories())
         memory[first : first + len(data)] = data
-        self.uc.ctl_remove_cache(address, address + len(data))
+        self.forget_translation(address, len(data))
 
     def peek(self, address: int, size: int) -> bytes:
-        """Read flash or RAM; raises ValueError elsewhere: reading a register may do something."""
-        memory, first = self._memory_at(address, size)
+        """Read what nothing follows from: flash, RAM, plain registers; else raises ValueError."""
+        pages = [(page.base, page.memory) for page in self.register_pages()]
+        memory, first = self._memory_at(address, size, [*self._memories(), *pages])
         return bytes(memory[first : first + size])
 
-    def _memory_at(self, address: int, size: int) -> tuple[bytearray, int]:
+    def register_pages(self) -> list[RegisterPage]:
+        """Return the peripherals whose registers are plain memory."""
+        return [each for each in self.board.peripherals if isinstance(each, RegisterPage)]
+
+    def forget_translation(self, address: int, size: int = 2) -> None:
+        """Have code translated anew, because it or a hook on it has changed."""
+        self.uc.ctl_remove_cache(address, address + size)
+
+    def _memories(self) -> list[tuple[int, bytearray]]:
         board = self.board
-        for base, memory in ((board.FLASH, board.flash), (board.RAM, board.ram)):
+        return [(board.FLASH, board.flash), (board.RAM, board.ram)]
+
+    def _memory_at(
+        self, address: int, size: int, memories: list[tuple[int, bytearray]]
+    ) -> tuple[bytearray, int]:
+        for base, memory in memories:
             if base <= address and address + size <= base + len(memory):
                 return memory, address - base
         raise ValueError(f"no memory of {size} bytes at 0x{address:08x}")
@@ -250,6 +272,8 @@ class Processor:
         if not self.running:
             set_clock(cycles)
             self._boot()
+        elif self.debugger is not None:
+            self.debugger.poll()
         while self._is_systick_on() and self._systick_left <= cycles:
             cycles -= self._systick_left
             self._systick_left = self._systick_cycles
@@ -263,6 +287,10 @@ class Processor:
                 set_clock(0)
                 self._go()
         self._systick_left = max(0, self._systick_left - cycles)
+
+    def end_tick(self) -> None:
+        """Have nothing more executed in this tick: the next SysTick finds it busy."""
+        self._left = 0
 
     def _boot(self) -> None:
         stack, reset = struct.unpack_from("<II", self.board.flash, self._vectors - self.board.FLASH)
@@ -312,7 +340,15 @@ class Processor:
 
     def _execute(self, count: int) -> bool:
         """Execute ``count`` instructions; return False if something else came first."""
+        if self.debugger is not None:
+            count = self.debugger.allowed(count)
+            if self.held:
+                return False
         is_whole = self._emulate(count)
+        if self.debugger is not None:
+            self.debugger.look()
+            if self.debugger.is_hit:
+                return False  # It takes nothing of the tick: the firmware knows of no breakpoints.
         self._left -= count if is_whole else EXCEPTION
         self._stops += not is_whole
         return is_whole
@@ -320,8 +356,9 @@ class Processor:
     def _emulate(self, count: int) -> bool:
         self._interrupt = -1
         self._bad_access = None
+        first = self.pc
         try:
-            self.uc.emu_start(self.pc | 1, _UNTIL, 0, count)
+            self.uc.emu_start(first | 1, _UNTIL, 0, count)
         except UcError as error:
             self.pc = self._pc_register.read()[0]
             self._on_error(error)
@@ -332,7 +369,10 @@ class Processor:
         if self._interrupt >= 0:
             self._on_stop(self._interrupt)
             return False
-        if self._code(self.pc - len(_WFI)) == _WFI:
+        if self.debugger is not None and self.debugger.is_hit:
+            return False
+        # A single one may have jumped over a WFI.
+        if self._code(first if count == 1 else self.pc - len(_WFI)) == _WFI:
             self.asleep = True
             return False
         return True
@@ -353,7 +393,8 @@ class Processor:
         elif number == _INTR_SVC:
             self._enter(SV_CALL, self._masks.read()[2])
         elif number == _INTR_BKPT:
-            self._fault("breakpoint instruction without a debugger")
+            if self.debugger is None or not self.debugger.trap():
+                self._fault("breakpoint instruction without a debugger")
         else:
             self._fault(f"processor exception {number}")
 
@@ -449,6 +490,10 @@ class Processor:
         elif access == const.UC_MEM_WRITE_UNMAPPED and self._is_below_stack():
             detail = f"stack overflow: {detail}"
         self._faults += 1
+        if self.debugger is not None:
+            self.debugger.fault()
+            if self.held:
+                return
         if HARD_FAULT in self._active:
             self._hold(Kind.LOCKUP, f"a fault in the handler of a fault: {detail}")
         elif self._faults > _FAULTS_MAX:
@@ -468,6 +513,20 @@ class Processor:
         """Stand still until a reset."""
         self.reports.append((kind, self.pc, detail))
         self.held = str(kind)
+        if self.debugger is not None:
+            self.debugger.lock_up()
+
+    # -- what a debugger asks for ----------------------------------------------------------------
+
+    def skip_breakpoint(self) -> None:
+        """Go past a BKPT, which would stop it again for ever."""
+        if self._code(self.pc)[1:] == _BKPT:
+            self.pc += len(_WFI)
+
+    def ask_for_reset(self, detail: str) -> None:
+        """Stand still until the board resets it, at the end of this tick."""
+        self.reports.append((Kind.RESET, self.pc, detail))
+        self.held = str(Kind.RESET)
 
     # -- memory ----------------------------------------------------------------------------------
 
@@ -523,7 +582,6 @@ class Processor:
         elif offset == _VTOR:
             self._vectors = value
         elif offset == _AIRCR and value & 0xFFFF_0004 == _AIRCR_RESET:
-            address = self._pc_register.read()[0]
-            self.reports.append((Kind.RESET, address, "the firmware asked for it"))
-            self.held = str(Kind.RESET)
+            self.pc = self._pc_register.read()[0]
+            self.ask_for_reset("the firmware asked for it")
             self.uc.emu_stop()

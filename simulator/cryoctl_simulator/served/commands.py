@@ -67,6 +67,11 @@ class HostPort(click.ParamType[tuple[str, int]]):
 )
 @click.option("--board", metavar="NAME", help="What an ELF file runs on, if not the virtual board.")
 @click.option(
+    "--gdb",
+    type=click.IntRange(0, PORT_MAX),
+    help="Take GDB at this port of this machine: it halts emulated firmware; 0 takes a free one.",
+)
+@click.option(
     "--dialect",
     type=click.Choice(["own", "ascii"]),
     default="own",
@@ -98,6 +103,7 @@ def sim(
     fault_port: int | None,
     firmware: str | None,
     board: str | None,
+    gdb: int | None,
     dialect: str,
     baud: int,
     boot_on_open: bool,
@@ -119,7 +125,7 @@ def sim(
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
     if dialect == "ascii":
-        _refuse_with_ascii(profile != PROFILE, faults, fault_port, firmware, mqtt, key_file)
+        _refuse_with_ascii(profile != PROFILE, faults, fault_port, firmware, gdb, mqtt, key_file)
     with contextlib.ExitStack() as stack:
         ended = _until_signal(stack)  # First: nothing that is made from here on may be left behind.
         ports = _open_board(stack, firmware, serial, key_file)
@@ -128,6 +134,7 @@ def sim(
             "scenario": scenario,
             "firmware": None if ports else firmware,
             "board": board,
+            "gdb": None if gdb is None else str(gdb),
         }
         params = [("seed", str(seed)), *(("fault", fault) for fault in faults)]
         params += [(key, value) for key, value in named.items() if value is not None]
