@@ -24,7 +24,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated scoreboard picture sizes dose sbom audit lock clean help
+.PHONY: run test assure check format bench validate generated scoreboard picture screenshots sizes dose sbom audit lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -80,6 +80,9 @@ picture: $(DEV_STAMP) ## the picture of a cycle in README.md
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT \
 		&& $(BIN)/cryoctl run --seed 1 --out "$$folder/run" >/dev/null \
 		&& $(BIN)/cryoctl report "$$folder/run/run.mcap" --picture docs/images/cycle.svg
+
+screenshots: $(DEV_STAMP) ## the pictures of the dashboard in the documents; needs an installed Chromium
+	@$(BIN)/python -m tests.support.screenshots docs/images
 
 sbom: $(DEV_STAMP) ## sbom.json: what an installation is made of (CycloneDX), with versions and licences
 	@$(BIN)/python -m cryoctl_hil.sbom $(ARGS)

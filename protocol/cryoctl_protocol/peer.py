@@ -102,8 +102,27 @@ class FaultNote(NamedTuple):
     ended_s: float | None
 
 
+class KnownFault(NamedTuple):
+    """A fault that can be asked for.
+
+    Attributes:
+        group: Where it sits, for people.
+        text: One line for people.
+        parameters: What it may be given, as ``name=default unit``; each may be left out.
+    """
+
+    id: str
+    group: str
+    text: str
+    parameters: tuple[str, ...] = ()
+
+
 class FaultPort(Protocol):
     """The back door of a simulator or bench; a real probe has none."""
+
+    def known(self) -> list[KnownFault]:
+        """Return every fault that can be asked for."""
+        ...
 
     def inject(self, fault: str) -> None:
         """Schedule ``ID@WHEN`` (such as ``tc_open@12s``); raises ValueError with a clear text."""

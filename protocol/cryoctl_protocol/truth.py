@@ -67,6 +67,22 @@ class TruthSample(NamedTuple):
     stimulus_ratio: float
 
 
+class NervePlace(NamedTuple):
+    """Where a simulated nerve, a straight line, passes the needle.
+
+    Attributes:
+        distance_mm: Between both axes, where they are nearest.
+        angle_deg: Between both; 0 is side by side.
+        axial_mm: Where they are nearest, from the middle of the active length towards the tip.
+        length_mm: Stretch that is looked at, its middle where they are nearest.
+    """
+
+    distance_mm: float
+    angle_deg: float
+    axial_mm: float
+    length_mm: float
+
+
 TruthSink = Callable[[TruthSample, float], None]
 
 
@@ -75,4 +91,8 @@ class TruthSource(Protocol):
 
     def subscribe(self, sink: TruthSink) -> None:
         """Have ``sink(sample, now_s)`` called at 10 Hz of plant time."""
+        ...
+
+    def nerve_place(self) -> NervePlace | None:
+        """Return where the nerve is now; None without one."""
         ...

@@ -10,9 +10,10 @@ from typing import Final
 from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.device_keys import DeviceKeys
 from cryoctl_protocol.device_session import RECEIVE_MAX
-from cryoctl_protocol.peer import CrashSink, FaultNote
-from cryoctl_protocol.truth import TruthSink
+from cryoctl_protocol.peer import CrashSink, FaultNote, KnownFault
+from cryoctl_protocol.truth import NervePlace, TruthSink
 from cryoctl_simulator.fault_schedule import FaultSchedule
+from cryoctl_simulator.faults import known_faults
 from cryoctl_simulator.firmware import Build, CrashTeller, Firmware
 from cryoctl_simulator.firmware_config import TICK_MS, DeviceLimits, FirmwareConfig
 from cryoctl_simulator.firmware_identity import Boot
@@ -172,6 +173,14 @@ class SimulatedDevice:
     def _tell_crash(self, text: str) -> None:
         for sink in self._crash_sinks:
             sink(text, self._ticks / TICKS_PER_S)
+
+    def nerve_place(self) -> NervePlace | None:
+        """Return where the nerve is now; None without one."""
+        return None if self.plant.nerve is None else self.plant.nerve.place
+
+    def known(self) -> list[KnownFault]:
+        """Return the catalogue's faults, in its order."""
+        return known_faults()
 
     def inject(self, fault: str) -> None:
         """Schedule ``ID@WHEN[:DURATION]``; raises ValueError with a clear text."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cryoctl_protocol.codes import DeviceState
+from cryoctl_protocol.peer import KnownFault
 from cryoctl_simulator.fault_actuators import ACTUATOR_FAULTS
 from cryoctl_simulator.fault_device import DEVICE_FAULTS, POWER_FAULTS
 from cryoctl_simulator.fault_gas import GAS_FAULTS, USE_FAULTS
@@ -132,6 +133,19 @@ def parse_fault(text: str) -> Injection:
         condition = Condition(match[1], match[2] == "<", float(match[3]))
         return Injection(fault, 0, None, condition, duration_ticks, values)
     raise ValueError(f"fault '{text}': '{when}' is no moment; expected {GRAMMAR}")
+
+
+def known_faults() -> list[KnownFault]:
+    """Return the catalogue as others see it."""
+    return [
+        KnownFault(
+            fault.fault_id,
+            fault.group.value,
+            fault.text,
+            tuple(f"{row.name}={row.default:g} {row.unit}".rstrip() for row in fault.parameters),
+        )
+        for fault in CATALOGUE.values()
+    ]
 
 
 def find_fault(fault_id: str) -> Fault:

@@ -13,7 +13,7 @@ from math import ceil, cos, hypot, radians, sin
 from typing import Final, TypedDict
 
 from cryoctl_protocol.codes import StimulusResponse
-from cryoctl_protocol.truth import NerveInjury, NerveOutcome
+from cryoctl_protocol.truth import NerveInjury, NerveOutcome, NervePlace
 from cryoctl_simulator.scenario import NerveTable
 
 NODE_MM: Final = 0.5
@@ -117,6 +117,7 @@ class Nerve:
 
     Attributes:
         nodes: In order along the nerve.
+        place: Where it runs.
         findings: What the truth tells of it, as of the last look.
     """
 
@@ -129,6 +130,7 @@ class Nerve:
         "_waited_ms",
         "findings",
         "nodes",
+        "place",
     )
 
     def __init__(
@@ -151,6 +153,9 @@ class Nerve:
             )
             for place_mm in places_mm
         ]
+        self.place = NervePlace(
+            table.distance_mm, table.angle_deg, table.axial_offset_mm, table.length_mm
+        )
         past_end_mm = [max(0.0, abs(one.axial_mm) - self._tip_axial_mm) for one in self.nodes]
         self._nearest_mm = min(
             hypot(one.radial_mm - self._needle_mm, past_mm)

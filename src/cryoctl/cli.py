@@ -32,6 +32,7 @@ _COMMANDS: Final = {
     "plan": LazyCommand("command_plan:plan", "Show a treatment's timeline; moves nothing."),
     "treatments": LazyCommand("command_treatments:treatments", "List the built-in treatments."),
     "profiles": LazyCommand("command_profiles:profiles", "List the built-in probe profiles."),
+    "ui": LazyCommand("command_ui:ui", "Serve the dashboard: look, ask, STOP in a browser."),
     "monitor": LazyCommand("command_monitor:monitor", "Show what a probe says; sends nothing."),
     "fleet": LazyCommand("command_fleet:fleet", "Show all probes of a broker; sends nothing."),
     "gateway": LazyCommand("command_gateway:gateway", "Pass a probe's frames on to a broker."),

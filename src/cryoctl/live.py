@@ -21,6 +21,7 @@ from cryoctl.run_thread import LOOK_S, Outcome, start_run, wait_for
 from cryoctl.sample import Sample
 from cryoctl.stimulation import STIMULUS_S, Stimulus
 from cryoctl.stop_signals import StopSwitch
+from cryoctl.watch import Watch
 from cryoctl_protocol.codes import StimulusResponse
 from cryoctl_protocol.messages import Hello, unpadded
 from cryoctl_protocol.peer import LinkError
@@ -315,13 +316,15 @@ def connect(
     return probe
 
 
-def start_session(options: RunOptions) -> tuple[LiveSession, Future[Outcome], StopSwitch]:
-    """Begin a session in a thread of its own."""
+def start_session(
+    options: RunOptions, watch: Watch | None = None
+) -> tuple[LiveSession, Future[Outcome], StopSwitch]:
+    """Begin a session in a thread of its own; ``watch`` looks on."""
     if options.speed is None:
         raise ValueError("speed None: a live session keeps a speed; give a number")
     switch = StopSwitch()
     session = LiveSession(switch)
     # A machine that is busy for a moment is no reason to end a session.
-    ended = start_run(replace(options, may_slip=True), switch, session.on_opened)
+    ended = start_run(replace(options, may_slip=True), switch, session.on_opened, watch)
     ended.add_done_callback(lambda _: session.end())
     return session, ended, switch

@@ -174,6 +174,17 @@ class LiveSession:
 
         return self._wish(inject, lambda _: True)
 
+    def clear_fault(self, fault_id: str) -> Future[None]:
+        """Have every simulated fault of this id ended, present or waiting."""
+
+        def clear(_controller: Controller, _now_s: float) -> None:
+            if self._faults is None:
+                raise ProbeError("this device takes no faults from here; sim: does")
+            if not self._faults.clear(fault_id):
+                raise ProbeError(f"fault {fault_id!r}: neither present nor waiting")
+
+        return self._wish(clear, lambda _: True)
+
     def change_cartridge(self) -> Future[None]:
         """Begin the ledger anew with a full cartridge; a simulated probe gets one."""
 

@@ -18,6 +18,7 @@ from cryoctl.runner import automatic_operator, run_treatment
 from cryoctl.session_file import Placement
 from cryoctl.session_operator import simulated_session
 from cryoctl.stop_signals import StopSwitch
+from cryoctl.watch import Watch
 from cryoctl_protocol.peer import AddressError, Opened
 
 LOOK_S: Final = 0.1
@@ -42,7 +43,10 @@ class Outcome(NamedTuple):
 
 
 def start_run(
-    options: RunOptions, switch: StopSwitch, make_operator: Callable[[Opened], Operator]
+    options: RunOptions,
+    switch: StopSwitch,
+    make_operator: Callable[[Opened], Operator],
+    watch: Watch | None = None,
 ) -> Future[Outcome]:
     """Begin a run; its recording and results are written when the future is done.
 
@@ -56,7 +60,8 @@ def start_run(
 
     def carry_out() -> None:
         try:
-            result = Result.of(run_treatment(options, switch, make_operator=make_operator))
+            summary = run_treatment(options, switch, make_operator=make_operator, watch=watch)
+            result = Result.of(summary)
             ended.set_result(Outcome(result, _write(result)))
         except BaseException as error:  # noqa: BLE001  # Raised where the future is looked at.
             ended.set_exception(error)

@@ -30,6 +30,7 @@ from cryoctl.plug_ins import PlugIns, load_plug_ins
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import PROFILE, Recorder
+from cryoctl.records import RecordSink
 from cryoctl.replay import PLUG_INS, replay_metadata
 from cryoctl.run_options import RunOptions
 from cryoctl.stop_signals import StopSwitch
@@ -45,6 +46,7 @@ from cryoctl.summary import (
 )
 from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.virtual_time import VirtualTimeLoop
+from cryoctl.watch import Watch, WatchedSink
 from cryoctl_protocol.codec import SCHEMA_HASH
 from cryoctl_protocol.device_keys import KeyRing
 from cryoctl_protocol.peer import (
@@ -101,6 +103,7 @@ def run_treatment(
     switch: StopSwitch,
     on_progress: Progress | None = None,
     make_operator: Callable[[Opened], Operator] = automatic_operator,
+    watch: Watch | None = None,
 ) -> Summary:
     """Drive ``options.treatment`` on its device until it has ended, safe.
 
@@ -109,6 +112,7 @@ def run_treatment(
         switch: Stops the run.
         on_progress: Called after every tick.
         make_operator: Makes whoever arms and starts the opened device, or refuses to.
+        watch: Looks on.
 
     Raises:
         AddressError: A research profile on anything but the simulator in this process.
@@ -123,7 +127,8 @@ def run_treatment(
     opened = open_device(url)
     try:
         _refuse_research(profile, url, is_real=opened.peer is None or opened.link is not None)
-        return _run(options, opened, make_operator(opened), switch, on_progress, plug_ins=plug_ins)
+        operator = make_operator(opened)
+        return _run(options, opened, operator, switch, on_progress, watch=watch, plug_ins=plug_ins)
     finally:
         if opened.link is not None:
             opened.link.abort()
@@ -146,6 +151,7 @@ def _run(
     switch: StopSwitch,
     on_progress: Progress | None,
     *,
+    watch: Watch | None,
     plug_ins: PlugIns,
 ) -> Summary:
     started_s, started_cpu_s = monotonic_s(), cpu_s()
@@ -178,7 +184,11 @@ def _run(
             opened.truth.subscribe(recorder.truth)
             opened.truth.subscribe(truth.add)
         later = [placement.treatment for placement in options.placements[1:]]
-        controller = Controller(options.treatment, profile, settings, sink, later)
+        seen: RecordSink = sink
+        if watch is not None:
+            watch.opened(opened)
+            seen = WatchedSink(sink, watch)
+        controller = Controller(options.treatment, profile, settings, seen, later)
         shell = _Shell(controller, operator, switch, on_progress)
         crashed = False
         try:

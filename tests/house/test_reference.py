@@ -242,6 +242,7 @@ def test_the_vendor_page_names_every_key() -> None:
         ("conform", "| option of conform |"),
         ("gateway", "| option of gateway |"),
         ("fleet", "| option of fleet |"),
+        ("ui", "| option of ui |"),
         ("broker init", "| option of broker init |"),
         ("export", "| option of export |"),
         ("alarms", "| option of alarms |"),

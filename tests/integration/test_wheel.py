@@ -163,7 +163,10 @@ OF_EXTRAS = {
     "pyarrow",
     "pytest",
     "scipy",
+    "starlette",
     "unicorn",
+    "uvicorn",
+    "websockets",
 }
 """Imported where they are used, after a look whether they are there; what pytest loads, by it.
 Assurance programs that need a clone with its tests may import what comes with one."""

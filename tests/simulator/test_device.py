@@ -25,6 +25,19 @@ def test_a_simulated_device_satisfies_the_seams() -> None:
     assert {id(peer), id(faults), id(truth)} == {id(device)}
 
 
+def test_whoever_looks_on_learns_what_can_be_broken_and_where_the_nerve_is() -> None:
+    device = open_device("sim:?scenario=oblique-nerve")
+
+    known = {fault.id: fault for fault in device.known()}
+    place = device.nerve_place()
+    assert known["tc_short"].group == "sensors"
+    assert known["tc_short"].parameters == ("reads_c=25 °C",)
+    assert next(iter(known)) == "tc_open"
+    assert place is not None
+    assert place.angle_deg > 0.0
+    assert open_device("sim:?scenario=air-check").nerve_place() is None
+
+
 @pytest.mark.parametrize(
     ("profile", "setpoint_c"), [("n2o-20g", -60.0), ("n2o-27gx3", -55.0), ("co2-20g", -60.0)]
 )

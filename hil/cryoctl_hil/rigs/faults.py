@@ -6,7 +6,7 @@ import json
 import socket
 from typing import Any, Final
 
-from cryoctl_protocol.peer import FaultNote, LinkError
+from cryoctl_protocol.peer import FaultNote, KnownFault, LinkError
 
 ANSWER_S: Final = 5.0
 
@@ -41,6 +41,11 @@ class RemoteFaults:
     def history(self) -> list[FaultNote]:
         """Return every fault asked for so far."""
         return [FaultNote(**note) for note in self._ask({"history": True})]
+
+    def known(self) -> list[KnownFault]:
+        """Return the faults that can be asked for."""
+        rows = self._ask({"known": True})
+        return [KnownFault(**{**row, "parameters": tuple(row["parameters"])}) for row in rows]
 
     def close(self) -> None:
         """Give the connection up."""

@@ -18,8 +18,8 @@ class FaultServer:
     """Answers one line of JSON with one line of JSON.
 
     ``{"inject": "tc_open@12s"}`` schedules a fault, ``{"clear": "tc_open"}`` ends those of an id
-    and says how many, ``{"history": true}`` lists all, and ``{"report": true}`` returns lines about
-    a board in the loop. A time is that of the probe since it was
+    and says how many, ``{"history": true}`` lists all, ``{"known": true}`` what can be asked for,
+    and ``{"report": true}`` returns lines about a board in the loop. A time is that of the probe since it was
     started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
 
     Args:
@@ -92,10 +92,12 @@ class FaultServer:
                 return {"ok": self._faults.clear(fault_id)}
             case {"history": True} if len(request) == 1:
                 return {"ok": [note._asdict() for note in self._faults.history()]}
+            case {"known": True} if len(request) == 1:
+                return {"ok": [fault._asdict() for fault in self._faults.known()]}
             case {"report": True} if len(request) == 1:
                 return {"ok": self._report()}
         wanted = (
-            '{"inject": "ID@WHEN[:DURATION]"}, {"clear": "ID"}, {"history": true} or '
-            '{"report": true}'
+            '{"inject": "ID@WHEN[:DURATION]"}, {"clear": "ID"}, {"history": true}, '
+            '{"known": true} or {"report": true}'
         )
         return {"error": f"expected {wanted}"}
