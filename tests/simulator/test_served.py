@@ -322,6 +322,15 @@ def test_every_byte_sent_is_logged_with_its_time(tcp_end: TcpEndpoint) -> None:
 # -- faults ----------------------------------------------------------------------------------------
 
 
+def test_a_fault_port_tells_what_can_be_asked_for() -> None:
+    with contextlib.closing(FaultServer(a_probe(), 0)) as server:
+        found = server.answer(b'{"known": true}')["ok"]
+
+    row = json.loads(json.dumps(found))[0]
+    assert row["id"] == "tc_open"
+    assert row["group"] == "sensors"
+
+
 @pytest.mark.parametrize(
     ("line", "answer"),
     [

@@ -19,8 +19,8 @@ class FaultServer:
 
     ``{"inject": "tc_open@12s"}`` schedules a fault, ``{"clear": "tc_open"}`` ends those of an id
     and says how many, ``{"history": true}`` lists all, ``{"known": true}`` what can be asked for,
-    and ``{"report": true}`` returns lines about a board in the loop. A time is that of the probe since it was
-    started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
+    and ``{"report": true}`` returns lines about a board in the loop. A time is that of the probe
+    since it was started. The answer is ``{"ok": ...}`` or ``{"error": "..."}``.
 
     Args:
         faults: Of the probe that is served.
