@@ -64,6 +64,7 @@ generated: $(DEV_STAMP) scoreboard ## tables of SPEC.md, C headers, golden vecto
 	@$(BIN)/python -m cryoctl_simulator.firmware_layout
 	@$(BIN)/python -m cryoctl_hil.fault_pages
 	@$(BIN)/python -m cryoctl_hil.firmware_size --page docs/how-to/write-your-own-firmware-protocol.md
+	@$(BIN)/python -m cryoctl_hil.defects.page
 	@$(BIN)/cryoctl trace --page docs/reference/traceability.md
 
 scoreboard: $(DEV_STAMP) ## the page of what the assurance programs have measured, from docs/assurance

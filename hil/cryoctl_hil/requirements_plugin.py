@@ -15,15 +15,14 @@ from typing import Any, Final
 import pytest
 
 from cryoctl.clock import utc_now
-from cryoctl.requirement_registry import Registry, load_registry
+from cryoctl.requirement_registry import load_registry
 from cryoctl_hil.assurance.program import Measure
+from cryoctl_hil.requirement_markers import MARKER, REGISTRY
 from cryoctl_protocol.quantities import number_text, with_unit
 from cryoctl_protocol.toml_text import FileError
 
 EVIDENCE_FILE: Final = "tests.json"
-_MARKER: Final = "requirement"
 _PROPERTY: Final = "cryoctl.measured"
-_REGISTRY: Final = pytest.StashKey[Registry]()
 
 Measured = Callable[[str, float, str], None]
 """Takes requirement, value and unit."""
@@ -47,10 +46,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the registry; make the marker known."""
     config.addinivalue_line(
-        "markers", f"{_MARKER}(id): the requirement that the test is evidence for, such as SR-05"
+        "markers", f"{MARKER}(id): the requirement that the test is evidence for, such as SR-05"
     )
     try:
-        config.stash[_REGISTRY] = load_registry(config.getoption("--requirements"))
+        config.stash[REGISTRY] = load_registry(config.getoption("--requirements"))
     except FileError as error:
         raise pytest.UsageError(str(error)) from error
     if not hasattr(config, "workerinput"):  # A worker of pytest-xdist reports to its master.
@@ -59,9 +58,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Refuse a marker that does not name one known requirement."""
-    known = config.stash[_REGISTRY].requirements
+    known = config.stash[REGISTRY].requirements
     for item in items:
-        for marker in item.iter_markers(_MARKER):
+        for marker in item.iter_markers(MARKER):
             if not _is_one_text(marker):
                 raise pytest.UsageError(
                     f"{item.nodeid}: requirement{marker.args} should name one requirement, "
@@ -77,7 +76,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Measured:
     """Return what keeps a measured value, and fails the test if it breaks its bound."""
-    registry = request.config.stash[_REGISTRY]
+    registry = request.config.stash[REGISTRY]
 
     def keep(requirement: str, value: float, unit: str) -> None:
         registered = registry.requirements.get(requirement)

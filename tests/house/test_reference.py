@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import tomllib
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
@@ -28,8 +29,13 @@ from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
+from cryoctl_hil.evidence.measurement import Measurement
+from cryoctl_hil.evidence.record import Evidence, TestRecord
+from cryoctl_hil.evidence.verify import Answer
 from cryoctl_hil.fault_pages import main as write_fault_pages
 from cryoctl_hil.host_faults import ALL_FAULTS
+from cryoctl_hil.rigs.power import POWER_GROUP
+from cryoctl_hil.rigs.rig import InstrumentTable, PowerTable, RigTable
 from cryoctl_protocol.profile import Cooling, Limits, profile_names
 from cryoctl_protocol.quantities import unit_of
 from cryoctl_protocol.truth import TruthSample
@@ -71,6 +77,14 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
     page("recording").split(f"\n## /{name}\n")[1]
     for name in ("telemetry", "control", "estimate", "truth")
 )
+EVIDENCE = {
+    name: page("evidence-file").split(f"\n## {heading}\n")[1]
+    for name, heading in (
+        ("run", "The run"),
+        ("test", "Each test"),
+        ("measurement", "Each measurement"),
+    )
+}
 
 
 @pytest.mark.parametrize(
@@ -93,11 +107,16 @@ TELEMETRY, CONTROL, ESTIMATE, TRUTH = (
         (page("scenario-file"), "| key | unit", keys_of(Scenario)),
         (page("scenario-file"), "| preset |", list(TISSUES)),
         (page("state-table"), "| phase |", [phase.value for phase in Phase]),
+        (EVIDENCE["run"], "| field | meaning", list(Evidence.model_fields)),
+        (EVIDENCE["test"], "| field | meaning", list(TestRecord.model_fields)),
+        (EVIDENCE["measurement"], "| field | meaning", list(Measurement.model_fields)),
+        (page("evidence-file"), "| answer | exit code", [answer.value for answer in Answer]),
     ],
     ids=[
         "summary", "cycle", "trip", "telemetry", "control", "estimate", "truth", "alarms",
         "faults", "audit", "audit verdicts",
         "limits", "cooling", "treatment keys", "scenario keys", "tissues", "phases",
+        "evidence", "tests of evidence", "measurements of evidence", "answers of verify",
     ],
 )  # fmt: skip
 def test_a_table_lists_exactly_what_there_is(text: str, header: str, known: list[str]) -> None:
@@ -174,7 +193,9 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
     assert f"```mermaid\n{to_mermaid()}```\n" in page("state-table")
 
 
-@pytest.mark.parametrize("kind", ["treatment", "scenario", "session", "vendor", "requirements"])
+@pytest.mark.parametrize(
+    "kind", ["treatment", "scenario", "session", "vendor", "requirements", "rig"]
+)
 def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     name = "vendor-table" if kind == "vendor" else f"{kind}-file"
     example = page(name).split("```toml\n")[1].split("```")[0]
@@ -216,6 +237,18 @@ def test_the_session_page_names_every_key() -> None:
     ]
 
 
+def test_the_rig_page_names_every_key_and_every_switch() -> None:
+    tables: dict[str, type[BaseModel]] = {"power": PowerTable, "instrument": InstrumentTable}
+    text = page("rig-file")
+
+    assert first_cells(text, "| key |") == [
+        *(f.alias or name for name, f in RigTable.model_fields.items() if name not in tables),
+        *(f"{name}.{key}" for name, table in tables.items() for key in table.model_fields),
+    ]
+    shipped = {point.name for point in entry_points(group=POWER_GROUP)}
+    assert set(first_cells(text, "| switch |")) == shipped
+
+
 def test_the_built_in_treatments_beside_those_of_profiles_are_all_told() -> None:
     told = first_cells(page("treatment-file"), "| treatment | probe |")
 
@@ -248,13 +281,15 @@ def test_the_vendor_page_names_every_key() -> None:
         ("alarms", "| option of alarms |"),
         ("trace", "| option of trace |"),
         ("validate", "| option of validate |"),
+        ("hil run", "| option of hil |"),
+        ("evidence import", "| option of evidence import |"),
     ],
 )
 def test_every_option_is_explained(
     command: str, header: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     invoke([*command.split(), "--help"])
-    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    options = set(re.findall(r"^  (-k|--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
 
     explained = {cell.split()[0] for cell in first_cells(page("command-line"), header)}
 

@@ -23,10 +23,12 @@ _KNOWN: Final = {
     "const",
     "default",
     "description",
+    "discriminator",
     "enum",
     "items",
     "maximum",
     "minimum",
+    "oneOf",
     "properties",
     "required",
     "title",
@@ -49,6 +51,10 @@ def _check(value: Any, rule: dict[str, Any], root: dict[str, Any], path: str) ->
         tries = [list(_check(value, choice, root, path)) for choice in rule["anyOf"]]
         if all(tries):
             yield f"{path}: fits no choice: {tries}"
+    if "oneOf" in rule:
+        fits = [not list(_check(value, choice, root, path)) for choice in rule["oneOf"]]
+        if sum(fits) != 1:
+            yield f"{path}: fits {sum(fits)} choices, not one"
     yield from _check_value(value, rule, path)
     if isinstance(value, dict):
         yield from _check_object(value, rule, root, path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +11,7 @@ from cryoctl.clock import monotonic_s, utc_now
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl_hil.assurance.program import PROGRAMS, Program, write_outcome
 from cryoctl_hil.assurance.scoreboard import scoreboard, scoreboard_page
+from cryoctl_hil.tree_commit import tree_commit
 
 SCALE_MAX: Final = 1000.0
 
@@ -71,7 +71,7 @@ def _run(program: Program, scale: float, out: Path) -> bool:
     outcome = program.load()(scale, lambda text: click.echo(f"  {text}", err=True))
     about: dict[str, str | float] = {
         "date": utc_now().date().isoformat(),
-        "commit": _commit(),
+        "commit": tree_commit(),
         "scale": scale,
         "seconds": round(monotonic_s() - began_s, 1),
     }
@@ -79,16 +79,3 @@ def _run(program: Program, scale: float, out: Path) -> bool:
         click.echo(f"  FAILED: {failure}", err=True)
     click.echo(f"  wrote {write_outcome(out, program, outcome, about)}", err=True)
     return outcome.ok
-
-
-def _commit() -> str:
-    """Return the commit of the tree that is run, with a + if it was changed; else nothing."""
-    here = Path(__file__).parent
-    try:
-        told = subprocess.run(
-            ["git", "describe", "--always", "--dirty=+", "--abbrev=9", "--exclude=*"],  # noqa: S607
-            cwd=here, capture_output=True, text=True, check=False, timeout=10,
-        )  # fmt: skip
-    except OSError:
-        return ""
-    return told.stdout.strip()

@@ -245,6 +245,12 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ),
     ),
     Program(
+        "defects",
+        "defective probes, each of which the suite for rigs has to catch, and healthy ones",
+        "cryoctl_hil.assurance.defective_probes:run",
+        ("defective probes that the suite catches", "healthy probes that the suite passes"),
+    ),
+    Program(
         "coverage",
         "branches and MC/DC pairs of the safety core; lines and branches of its machine code",
         "cryoctl_hil.assurance.decisions:run",

@@ -242,21 +242,36 @@ class Limit(_Part):
 
 
 class Measurement(_Part):
-    """What was measured, against which limit, and what it came to."""
+    """What was measured, against which limit, and what it came to.
+
+    Attributes:
+        samples: How many there were in the trace when it was judged; what came later, such as the
+            STOP at the end of the test, is none of its business.
+        events: Likewise.
+    """
 
     name: str
     requirement: str = ""
     what: What
     limit: Limit
     origin: Origin = Origin.DEVICE
+    samples: int = 0
+    events: int = 0
     value: Plain | None = None
     verdict: Verdict = Verdict.NOT_RUN
     why: str = ""
 
     def judged(self, trace: Trace) -> Measurement:
-        """Return this measurement with value and verdict, as ``trace`` has them."""
-        value = self.what.evaluate(trace)
-        if isinstance(value, float):
+        """Return this measurement with value and verdict, as ``trace`` has them now."""
+        seen = {"samples": len(trace.now_s), "events": len(trace.events)}
+        return self.model_copy(update=seen).judged_again(trace)
+
+    def judged_again(self, trace: Trace) -> Measurement:
+        """Return this measurement with value and verdict, by what ``trace`` had at its moment."""
+        value = self.what.evaluate(trace.cut(self.samples, self.events))
+        if isinstance(value, bool):
+            value = int(value)  # As the file will have it.
+        elif isinstance(value, float):
             value = round(value, 6)  # Of a recording's nanoseconds nothing is lost that counts.
         verdict, why = self.limit.judge(value)
         return self.model_copy(update={"value": value, "verdict": verdict, "why": why})

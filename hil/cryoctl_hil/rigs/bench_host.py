@@ -8,6 +8,7 @@ STOP.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
 from cryoctl.commands import NOTHING
@@ -30,12 +31,18 @@ from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, Phase, VendorFrame
 from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, unpadded
 from cryoctl_protocol.profile import Profile
+from cryoctl_protocol.wrapping import until_ms
 
 GUARD_S: Final = 0.3
 """The guard sends STOP when a cause has lasted so long with an output on: the probe's own bounds,
-counted from where its cause can be seen, are shorter."""
+counted from where its cause can be seen, are shorter. By the probe's clock: samples that come late
+and in one bunch were still taken apart."""
+GUARD_LATEST_S: Final = 1.0
+"""The same by our own clock, for a probe whose clock cannot be believed."""
+FRAMES_KEPT: Final = 256
 _LEASE_TICKS: Final = 2
 _CLAIMS: Final = {DeviceState.FREEZE: HostMode.FREEZE, DeviceState.THAW: HostMode.THAW}
+_LATCHED: Final = (DeviceState.SAFE, DeviceState.FAULT)
 _UNASKED: Final = {
     DeviceState.FREEZE: Op.FREEZE,
     DeviceState.PREWARM: Op.PREWARM,
@@ -55,30 +62,40 @@ class BenchHost:
     Attributes:
         session: Seals and repeats what goes out.
         sample: The newest one; None before the first.
+        samples: How many there were.
         leasing: False lets the lease run out.
         claim: What leases claim; None is what the probe says that it does.
         answers: By the counter of the command.
         results: By the counter of the command.
+        details: What the probe says beside a result, such as mbar lost in a leak test.
         guarded: What the guard sent STOP for.
+        sent: Frames that went out lately, the newest last; for who sends an old one again.
+        received: Frames that came in lately.
     """
 
     def __init__(
         self, profile: Profile, key: bytes | KeyRing, *, nonce_seed: bytes, sink: RecordSink
     ) -> None:
+        self.key = key
+        self.nonce_seed = nonce_seed
         self.session = HostSession(key, nonce_seed=nonce_seed)
         self.sink = sink
         self.sample: Sample | None = None
+        self.samples = 0
         self.leasing = True
         self.claim: HostMode | None = None
         self.answers: dict[int, Answer] = {}
         self.results: dict[int, Result] = {}
+        self.details: dict[int, int] = {}
         self.failed: dict[int, str] = {}
         self.guarded: list[TripNotice] = []
+        self.sent: deque[bytes] = deque(maxlen=FRAMES_KEPT)
+        self.received: deque[bytes] = deque(maxlen=FRAMES_KEPT)
         self.boots = 0
         """How often the probe has said that it has just started."""
         self._profile = profile
         self._interlocks = Interlocks(profile.limits, profile.probe.gas)
-        self._cause_since_s: float | None = None
+        self._cause_since: tuple[float, int] | None = None
         self._asked: set[int] = set()
         self._ticks = 0
 
@@ -112,23 +129,27 @@ class BenchHost:
     # -- inputs ----------------------------------------------------------------------------------
 
     def connect(self, now_s: float) -> None:
-        """Begin a new session; nothing of an older one is sent again."""
+        """Begin a new session; nothing of an older one is sent again, or believed."""
+        self.sample = None
         self.session.open(now_s)
 
     def on_body(self, body: bytes, now_s: float) -> None:
         """Take one frame off the link: the guard looks first."""
         self.sink.received(body, now_s)
+        self.received.append(body)
         message = self.session.on_body(body, now_s)
         if isinstance(message, Telemetry):
             self._on_telemetry(message, now_s)
         elif isinstance(message, Ack):
             answer = Answer(message.answer)
-            self.answers[message.counter] = answer
+            if message.op != Op.STOP:  # It has counters of its own.
+                self.answers[message.counter] = answer
             op = Op(message.op).name
             self.log("answer", now_s, op=op, counter=message.counter, answer=answer.name)
         elif isinstance(message, Done):
             result = Result(message.result)
             self.results[message.counter] = result
+            self.details[message.counter] = message.detail
             told = {"op": Op(message.op).name, "counter": message.counter}
             self.log("done", now_s, **told, result=result.name, detail=message.detail)
         elif isinstance(message, Event):
@@ -170,6 +191,7 @@ class BenchHost:
         bodies = self.session.outgoing()
         for body in bodies:
             self.sink.sent(body, now_s)
+        self.sent += bodies
         return bodies
 
     def crash(self, now_s: float) -> list[bytes]:
@@ -183,6 +205,7 @@ class BenchHost:
         hello = self.session.hello
         sample = to_sample(telemetry, 0 if hello is None else hello.sensors)
         self.sample = sample
+        self.samples += 1
         self.sink.sample(sample, now_s)
         if not self.is_open:
             return
@@ -195,13 +218,15 @@ class BenchHost:
         self._guard(found, sample, now_s)
 
     def _guard(self, found: list[TripNotice], sample: Sample, now_s: float) -> None:
-        if not found or not _is_driving(sample):
-            self._cause_since_s = None
+        if not any(_is_driving(sample, notice.trip) for notice in found):
+            self._cause_since = None
             return
-        if self._cause_since_s is None:
-            self._cause_since_s = now_s
-        if now_s - self._cause_since_s >= GUARD_S:
-            self._cause_since_s = now_s  # Once more after as long again, should it not obey.
+        if self._cause_since is None:
+            self._cause_since = now_s, sample.device_ms
+        since_s, since_ms = self._cause_since
+        lasts_s = until_ms(since_ms, sample.device_ms) / 1000.0
+        if lasts_s >= GUARD_S or now_s - since_s >= GUARD_LATEST_S:
+            self._cause_since = None  # Once more after as long again, should it not obey.
             notice = found[0]
             self.guarded.append(notice)
             trip = notice.trip
@@ -249,11 +274,11 @@ class BenchHost:
                 self.session.open(now_s)  # It obeys nothing of the old session.
 
 
-def _is_driving(sample: Sample) -> bool:
-    return bool(
-        sample.valve > 0.0
-        or sample.shutoff_open
-        or sample.tip_heater > 0.0
-        or sample.skin_warmer > 0.0
-        or sample.stimulus_ma > 0.0
-    )
+def _is_driving(sample: Sample, trip: Trip) -> bool:
+    """Return True if an output is on that ``trip`` does not allow."""
+    if sample.valve > 0.0 or sample.shutoff_open:
+        return True
+    if sample.skin_warmer > 0.0 or sample.stimulus_ma > 0.0:
+        return True
+    is_safe = sample.state in _LATCHED and TRIP_RULES[trip].action is SafeAction.THAW
+    return sample.tip_heater > 0.0 and not is_safe

@@ -47,6 +47,15 @@ class RemoteFaults:
         rows = self._ask({"known": True})
         return [KnownFault(**{**row, "parameters": tuple(row["parameters"])}) for row in rows]
 
+    def clear_all(self) -> None:
+        """End every fault there is, or waits: a run that was killed may have left some."""
+        for fault in dict.fromkeys(note.fault for note in self.history() if note.ended_s is None):
+            self.clear(fault.partition("@")[0].partition("(")[0])
+
+    def report(self) -> list[str]:
+        """Return lines about a board in the loop; none of any other probe."""
+        return [str(line) for line in self._ask({"report": True})]
+
     def close(self) -> None:
         """Give the connection up."""
         self._lines.close()
@@ -58,7 +67,8 @@ class RemoteFaults:
             line = self._lines.readline()
             answer = json.loads(line)
         except (OSError, ValueError) as error:
-            raise LinkError(f"fault port {self._address}: no answer: {error}") from error
+            reason = getattr(error, "strerror", None) or "it says nothing that can be read"
+            raise LinkError(f"fault port {self._address}: no answer: {reason}") from error
         if "error" in answer:
             raise ValueError(answer["error"])
         return answer["ok"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
+from cryoctl.core import Controller
+from cryoctl.cycle_table import Phase
 from cryoctl.sample import Sample
 from cryoctl.treatment import Treatment, default_treatment
 from cryoctl_hil.evidence.measurement import AtMark
 from cryoctl_hil.evidence.trace import MARK, LiveTrace
 from cryoctl_hil.rigs.bench_host import BenchHost
 from cryoctl_hil.rigs.drive import Drive
+from cryoctl_hil.rigs.treating import Treating
 from cryoctl_protocol.codes import Answer, DeviceState, Op, Result, SafeAction, ThawMode, Trip
 from cryoctl_protocol.messages import Hello
 from cryoctl_protocol.profile import Profile
@@ -23,6 +26,8 @@ LEAK_TEST_S: Final = 20.0
 THAW_S: Final = 180.0
 """A passive thaw takes about 90 s."""
 SAFE_S: Final = 2.0
+FRESH_S: Final = 0.1
+"""Telemetry comes every 20 ms; a probe that is silent for longer gets a STOP at once."""
 FREE_TIP_C: Final = 5.0
 TREATMENT_HASH: Final = 0x00C0FFEE
 LATCHED: Final = (DeviceState.SAFE, DeviceState.FAULT)
@@ -60,7 +65,7 @@ class Probe:
         self.step = ""
         self.time_limit_s: float | None = None
         self._marks: dict[str, int] = {}
-        self._leak_tested = False
+        self.leak_tested = False
 
     # -- to look at ------------------------------------------------------------------------------
 
@@ -96,6 +101,15 @@ class Probe:
     def treatment(self) -> Treatment:
         """The built-in treatment of its profile."""
         return default_treatment(self.profile.probe.id)
+
+    @property
+    def leak_tested(self) -> bool:
+        """True if the probe has passed its leak test since it was powered up."""
+        return self._tested_boot == self.host.boots
+
+    @leak_tested.setter
+    def leak_tested(self, is_tested: bool) -> None:
+        self._tested_boot = self.host.boots if is_tested else None
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -162,27 +176,37 @@ class Probe:
         """Send an operation, allowed or not; return its counter without waiting for an answer."""
         session = self.host.session
         self._run(lambda: not session.busy, ANSWER_S, f"the answer before {op.name}")
+        if op is Op.LEAK_TEST:
+            self.leak_tested = False  # The older result is void, however this one ends.
         return self.drive.do(lambda now_s: self.host.send(op, now_s, **fields))
 
     def ask(self, op: Op, **fields: int) -> Answer:
         """Send an operation, allowed or not; return the probe's answer."""
-        counter = self.send(op, **fields)
+        return self.answer_to(self.send(op, **fields))
+
+    def answer_to(self, counter: int) -> Answer:
+        """Wait for the answer to a command, by its counter, and for the next sample after it."""
         host = self.host
         self._run(
             lambda: counter in host.answers or counter in host.failed,
             ANSWER_S,
-            f"the answer to {op.name}",
+            f"the answer to command {counter}",
         )
         if counter in host.failed:
-            raise StalledError(f"{op.name}: {host.failed[counter]}; {self._where()}")
+            raise StalledError(f"command {counter}: {host.failed[counter]}; {self._where()}")
+        seen = host.samples
+        self.drive.run(
+            lambda: host.samples > seen, FRESH_S
+        )  # The older one tells the state before.
         return host.answers[counter]
 
     def command(self, op: Op, **fields: int) -> int:
         """Send an operation that the probe has to take; return its counter."""
-        answer = self.ask(op, **fields)
+        counter = self.send(op, **fields)
+        answer = self.answer_to(counter)
         if answer is not Answer.ACCEPTED:
             raise AssertionError(f"{op.name} refused: {answer.name}; {self._where()}")
-        return max(self.host.answers)
+        return counter
 
     def result(self, counter: int, *, within_s: float, step: str) -> Result:
         """Wait for the end of an operation; return how it ended."""
@@ -193,7 +217,11 @@ class Probe:
     def stop(self, action: SafeAction = SafeAction.THAW) -> None:
         """Send STOP; return when the probe shows the safe state."""
         self.drive.do(lambda now_s: self.host.stop(now_s, action))
-        self.wait(_is_safe, within_s=SAFE_S, step="the probe is safe after STOP")
+        self.wait(
+            lambda s: s.state in LATCHED and _is_safe(s),
+            within_s=SAFE_S,
+            step="the probe is safe after STOP",
+        )
 
     def clear(self) -> None:
         """Have the probe forget its trip, as soon as it will; return when it is IDLE."""
@@ -223,12 +251,12 @@ class Probe:
         """Have the probe test its line for leaks; return how that ended."""
         counter = self.command(Op.LEAK_TEST)
         result = self.result(counter, within_s=LEAK_TEST_S, step="the leak test ends")
-        self._leak_tested = result is Result.OK
+        self.leak_tested = result is Result.OK
         return result
 
     def make_ready(self) -> None:
         """Test what was not tested in this session yet."""
-        if not self._leak_tested:
+        if not self.leak_tested:
             assert self.self_test() is Result.OK, "the self-test failed"
             assert self.leak_test() is Result.OK, "the leak test failed"
 
@@ -294,6 +322,47 @@ class Probe:
         self.command(Op.END)
         self.wait_for_state(DeviceState.IDLE, within_s=1.0)
 
+    # -- by the controller -----------------------------------------------------------------------
+
+    def treat(
+        self,
+        treatment: Treatment,
+        *,
+        within_s: float,
+        while_freezing: Callable[[], object] | None = None,
+    ) -> Controller:
+        """Have the production controller drive a whole treatment; return it when it has ended.
+
+        The bench's own session ends with it, and is opened anew afterwards.
+
+        Args:
+            treatment: What to do.
+            within_s: How long that may take.
+            while_freezing: Called once, when the first freeze holds its set-point.
+        """
+        host = self.host
+        seed = host.nonce_seed + f" treatment at {self.now_s:.6f} s".encode()
+        treating = Treating(treatment, self.profile, host.key, nonce_seed=seed, sink=host.sink)
+        controller = treating.controller
+        try:
+            self.drive.attach(treating)
+            if while_freezing is not None:
+                self._run(
+                    lambda: controller.finished or controller.phase is Phase.HOLD,
+                    within_s,
+                    "a freeze holds its set-point",
+                )
+                while_freezing()
+            self._run(lambda: controller.finished, within_s, "the treatment ends")
+        except BaseException:
+            for body in self.drive.do(treating.crash):
+                self.drive.send_raw(body)
+            raise
+        finally:
+            self.drive.attach(host)
+        self._run(lambda: host.is_open and host.sample is not None, CONNECT_S, "a session opens")
+        return controller
+
     # -- afterwards ------------------------------------------------------------------------------
 
     def make_safe(self) -> None:
@@ -308,12 +377,15 @@ class Probe:
         host = self.host
         host.leasing, host.claim = True, None
 
-        def is_safe() -> bool:
-            return host.is_open and host.sample is not None and _is_safe(host.sample)
-
         if not self.drive.run(lambda: host.is_open, CONNECT_S):
             self.drive.attach(host)
-        if self.drive.run(is_safe, 0.0):
+        seen = host.samples
+
+        def is_safe() -> bool:
+            return host.samples > seen and host.sample is not None and _is_safe(host.sample)
+
+        self.drive.run(lambda: host.samples > seen, FRESH_S)  # What was seen before is over.
+        if is_safe():
             return
         for _ in range(3):
             self.drive.do(host.stop)
@@ -324,9 +396,17 @@ class Probe:
             "and its gas away"
         )
 
-    def make_idle(self) -> None:
-        """Wait until the needle is free and have the probe forget its trip, for the next test."""
-        self.wait_until_free()
+    def make_idle(self, is_leaving: Callable[[], bool] = lambda: False) -> None:
+        """Wait until the needle is free and have the probe forget its trip, for the next test.
+
+        Args:
+            is_leaving: True leaves it as it is: there is no next test.
+        """
+        self.wait(
+            lambda s: _is_free(s) or is_leaving(), within_s=THAW_S, step="the needle comes free"
+        )
+        if is_leaving():
+            return
         self.clear()
         if self.state is not DeviceState.IDLE:
             self.end()

@@ -17,6 +17,8 @@ from cryoctl_protocol.toml_text import FileError, FileKind, Problem, load_toml
 
 SIMULATED: Final = "sim"
 """Scheme of the probe in this process, in virtual time."""
+BOARD: Final = "board"
+"""Scheme of a microcontroller at two ports, whose needle, tissue and gas are simulated here."""
 TELEMETRY_PERIOD_S: Final = 0.02
 """A change is seen with the next sample: so long is every measured time uncertain, at least."""
 _FIRMWARE: Final = "firmware:"
@@ -62,7 +64,11 @@ class PowerTable(BaseModel):
 
     switch: str = Field(description="Who switches: an installed class, such as usb-relay.")
     port: str = Field("", description="Where it is, such as /dev/ttyUSB1.")
-    channel: int = Field(1, ge=1, le=64, description="Which of its contacts.")
+    channel: int = Field(1, ge=1, le=255, description="Which of its contacts.")
+    normally_closed: bool = Field(
+        default=False, description="The probe is at a contact that is closed while it rests."
+    )
+    off_s: float = Field(1.0, ge=0.05, le=60.0, description="How long a power cycle is off.")
 
 
 class RigTable(BaseModel):
@@ -117,12 +123,18 @@ class Rig:
         return self.device.scheme == SIMULATED
 
     @property
+    def is_board(self) -> bool:
+        """True for a board in the loop, whose plant is served here for as long as the run."""
+        return self.device.scheme == BOARD
+
+    @property
     def means(self) -> frozenset[Means]:
         """What it can do to a probe."""
         table = self.table
+        is_simulated = self.is_virtual or self.is_board
         has = {
-            Means.FAULTS: self.is_virtual or bool(table.fault_port),
-            Means.POWER: self.is_virtual or table.power is not None,
+            Means.FAULTS: is_simulated or bool(table.fault_port),
+            Means.POWER: is_simulated or table.power is not None,
             Means.INSTRUMENT: bool(table.instrument),
             Means.OPERATOR: table.operator,
         }
@@ -150,7 +162,21 @@ def read_rig(text: str, source: str) -> Rig:
         device = DeviceUrl.parse(table.device)
     except AddressError as error:
         raise FileError([Problem(source, None, "device", str(error))]) from error
-    return Rig(table, device, source, text)
+    rig = Rig(table, device, source, text)
+    _refuse_doubled_means(rig)
+    return rig
+
+
+def _refuse_doubled_means(rig: Rig) -> None:
+    table = rig.table
+    if rig.is_virtual or rig.is_board:
+        for name, given in (("fault_port", table.fault_port), ("power", table.power)):
+            if given and not (rig.is_board and name == "power"):
+                text = f"a rig at {rig.device.scheme}: has its own; leave it out"
+                raise FileError([Problem(rig.source, None, name, text)])
+    if table.power is not None and table.power.port == rig.device.path:
+        text = "this is the port of the probe itself"
+        raise FileError([Problem(rig.source, None, "power.port", text)])
 
 
 def rig_schema() -> dict[str, Any]:
@@ -185,7 +211,8 @@ def _address(name: str) -> str:
         return f"sim:?firmware={name.removeprefix(_FIRMWARE)}"
     if ":" not in name:
         raise AddressError(
-            f"rig '{name}': expected sim, firmware:native, firmware:emulated, firmware:elf:PATH, a "
-            "device's address such as serial:/dev/ttyACM0, or a file such as bench.toml"
+            f"rig '{name}': expected sim, firmware:native, firmware:emulated, firmware:elf:PATH, "
+            "board:LINK,CHANNEL, a device's address such as serial:/dev/ttyACM0, or a file such as "
+            "bench.toml"
         )
     return name

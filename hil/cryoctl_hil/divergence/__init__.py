@@ -1,0 +1,1 @@
+"""The same scenarios on several rigs, and how far each signal is from that of the first."""
