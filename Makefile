@@ -53,7 +53,7 @@ format: $(DEV_STAMP) ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(DEV_STAMP) ## speed, time over every link, a fleet, processor, memory; 7 min, BENCH_MINUTES=10 for a whole treatment
+bench: $(DEV_STAMP) ## speed, time over every link, a fleet, campaigns, processor, memory; 8 min, BENCH_MINUTES=10 for a whole treatment
 	@BENCH_MINUTES=$(or $(BENCH_MINUTES),1) $(BIN)/python -m cryoctl_hil.bench $(ARGS)
 
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/

@@ -28,6 +28,7 @@ from cryoctl.supervisor import PeerLink, Supervisor
 from cryoctl.treatment import default_treatment
 from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_hil.bench_broker import slow_subscribers
+from cryoctl_hil.bench_campaign import print_campaigns
 from cryoctl_hil.bench_fleet import FleetFigures, watch_fleet
 from cryoctl_hil.bench_link import SPREAD_S, AckTimes, command_to_ack
 from cryoctl_hil.bench_load import TREATMENT_S, controller_load
@@ -300,6 +301,7 @@ def main() -> None:
     minutes = minutes_asked()
     print_speeds()
     print_physics()
+    print_campaigns()
     print_ack_times()
     print_stop_times()
     print_fleet()

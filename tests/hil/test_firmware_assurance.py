@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+from tests.support.programs import needed_modules
+
+needed_modules("unicorn")
 
 from cryoctl_hil.assurance import machine_code, preemption, upsets
 from cryoctl_hil.assurance.c_mutants import claims

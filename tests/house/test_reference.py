@@ -29,6 +29,16 @@ from cryoctl.session_file import PlacementTable, SessionTable
 from cryoctl.summary import CycleSummary, Summary, TripSummary
 from cryoctl.treatment import Treatment, shipped_treatments
 from cryoctl.vendor import VendorTable
+from cryoctl_hil.campaign.margins import BOUNDS
+from cryoctl_hil.campaign.spec import (
+    CampaignTable,
+    Choices,
+    Expectation,
+    Fork,
+    Search,
+    Stop,
+    Variation,
+)
 from cryoctl_hil.evidence.measurement import Measurement
 from cryoctl_hil.evidence.record import Evidence, TestRecord
 from cryoctl_hil.evidence.verify import Answer
@@ -194,7 +204,7 @@ def test_the_diagram_is_drawn_from_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["treatment", "scenario", "session", "vendor", "requirements", "rig"]
+    "kind", ["treatment", "scenario", "session", "vendor", "requirements", "rig", "campaign"]
 )
 def test_the_example_of_a_file_is_valid_and_so_are_its_keys(kind: str) -> None:
     name = "vendor-table" if kind == "vendor" else f"{kind}-file"
@@ -249,6 +259,28 @@ def test_the_rig_page_names_every_key_and_every_switch() -> None:
     assert set(first_cells(text, "| switch |")) == shipped
 
 
+def test_the_campaign_page_names_every_key_and_every_margin() -> None:
+    tables: dict[str, type[BaseModel]] = {
+        "choose": Choices,
+        "vary": Variation,
+        "expect": Expectation,
+        "fork": Fork,
+        "search": Search,
+        "stop": Stop,
+    }
+    text = page("campaign-file")
+
+    assert first_cells(text, "| key |") == [
+        *(f.alias or name for name, f in CampaignTable.model_fields.items() if name not in tables),
+        *(
+            f"{name}.NAME.{key}" if name == "vary" else f"{name}.{key}"
+            for name, table in tables.items()
+            for key in table.model_fields
+        ),
+    ]
+    assert first_cells(text, "| margin |") == list(BOUNDS)
+
+
 def test_the_built_in_treatments_beside_those_of_profiles_are_all_told() -> None:
     told = first_cells(page("treatment-file"), "| treatment | probe |")
 
@@ -283,6 +315,7 @@ def test_the_vendor_page_names_every_key() -> None:
         ("validate", "| option of validate |"),
         ("hil run", "| option of hil |"),
         ("evidence import", "| option of evidence import |"),
+        ("campaign run", "| option of campaign run |"),
     ],
 )
 def test_every_option_is_explained(

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+from tests.support.programs import needed_modules
+
+needed_modules("unicorn")
 
 from cryoctl_simulator.emulated.build import SHIPPED, build_probe
 from tests.support.programs import needed_program

@@ -13,8 +13,9 @@ from cryoctl_simulator.device import SimulatedDevice
 from cryoctl_simulator.link import open_link
 from tests.simulator.driver import Driver
 from tests.support import thumb_elf
+from tests.support.programs import needed_modules
 
-pytest.importorskip("unicorn", reason="an emulated processor: pip install cryoctl[firmware]")
+needed_modules("unicorn")
 
 from cryoctl_simulator.emulated.build import SHIPPED
 from cryoctl_simulator.emulated.elf_file import ElfFile

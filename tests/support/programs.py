@@ -9,8 +9,6 @@ from typing import NoReturn
 
 import pytest
 
-EXTRA = "pip install 'cryoctl[firmware]'"
-
 
 def needed_program(name: str, *, package: str | None = None) -> str:
     """Return the path of ``name``; ``package`` is what to install where it is called otherwise."""
@@ -21,11 +19,11 @@ def needed_program(name: str, *, package: str | None = None) -> str:
     return found
 
 
-def needed_modules(*names: str) -> None:
-    """See that the modules of the extra ``firmware`` are there; for whole files of tests, too."""
+def needed_modules(*names: str, extra: str = "firmware") -> None:
+    """See that the modules of an extra are there; for whole files of tests, too."""
     missing = [name for name in names if find_spec(name) is None]
     if missing:
-        do_without(f"{', '.join(missing)} not installed: {EXTRA}")
+        do_without(f"{', '.join(missing)} not installed: pip install 'cryoctl[{extra}]'")
 
 
 def do_without(message: str) -> NoReturn:

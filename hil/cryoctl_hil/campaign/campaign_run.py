@@ -56,7 +56,7 @@ def run_campaign(
     total = episodes_of(campaign)
     tally = Tally(total, len(done), monotonic_s())
     for row in store.rows() if done else ():
-        _count_wrong(tally, row)
+        count_row(tally, row)
     chunks = list(_chunks([number for number in range(total) if number not in done]))
     for lines in execute(campaign.text, chunks):
         store.append(lines)
@@ -64,24 +64,26 @@ def run_campaign(
             row = json.loads(line)
             tally.done += 1
             tally.virtual_s += row["virtual_s"]
-            _count_wrong(tally, row)
+            count_row(tally, row)
         now_s = monotonic_s()
         show(tally, now_s)
-        tally.stopped = _why_stop(campaign, tally, now_s)
+        tally.stopped = why_stop(campaign, tally, now_s)
         if tally.stopped:
             return tally
     tally.result_sha256 = store.finish()
     return tally
 
 
-def _count_wrong(tally: Tally, row: dict[str, Any]) -> None:
+def count_row(tally: Tally, row: dict[str, Any]) -> None:
+    """Note whether something was wrong."""
     if row["wrong"]:
         tally.failures += 1
         if len(tally.failed) < _SHOWN_MAX:
             tally.failed.append({"episode": row["episode"], "wrong": row["wrong"]})
 
 
-def _why_stop(campaign: Campaign, tally: Tally, now_s: float) -> str:
+def why_stop(campaign: Campaign, tally: Tally, now_s: float) -> str:
+    """Return why a campaign is to be given up now; empty to go on."""
     stop = campaign.table.stop
     if stop.failures is not None and tally.failures >= stop.failures:
         return f"{tally.failures} episodes failed (stop.failures = {stop.failures})"

@@ -19,7 +19,8 @@ from cryoctl.treatment import (
     load_treatment,
 )
 from cryoctl_hil.assurance.oracles import SafetyWatch
-from cryoctl_hil.campaign.sampling import Draw, draw
+from cryoctl_hil.campaign.margins import Margins
+from cryoctl_hil.campaign.sampling import Draw, Point, draw
 from cryoctl_hil.campaign.spec import (
     Campaign,
     Expectation,
@@ -33,6 +34,7 @@ from cryoctl_protocol.codes import DeviceState
 from cryoctl_protocol.peer import DeviceUrl
 from cryoctl_protocol.truth import NerveOutcome, TruthSample
 from cryoctl_simulator.device import SimulatedDevice
+from cryoctl_simulator.faults import parse_fault
 from cryoctl_simulator.link import open_link
 from cryoctl_simulator.plant import Plant
 from cryoctl_simulator.scenario import Scenario, load_scenario, shipped_scenarios
@@ -53,6 +55,7 @@ class Row:
         coldest_tip_c: True tip.
         radius_minus20_mm: Largest true radius of the -20 C isotherm.
         nerve: Outcome of the simulated nerve.
+        margins: How near it came to each bound: 1 is far away, less than 0 beyond it.
         wrong: What was not safe, or raised, or not as expected; empty if all is well.
     """
 
@@ -76,6 +79,7 @@ class Row:
     gas_used_g: float = 0.0
     virtual_s: float = 0.0
     events_sha256: str = ""
+    margins: dict[str, float] | None = None
     wrong: list[str] | None = None
 
     @property
@@ -118,21 +122,30 @@ class Plan:
     faults: list[str]
 
 
-def plan_of(campaign: Campaign, episode: int) -> Plan:
-    """Return the plan of an episode.
+def plan_of(campaign: Campaign, episode: int | Point) -> Plan:
+    """Return the plan of an episode, or of a point that a search looks at.
 
     Raises:
-        FileError: A treatment or scenario that cannot be, with the drawn numbers on top.
+        FileError: A treatment that cannot be, with the drawn numbers on top.
+        ValueError: A scenario or a fault that cannot be.
+        KeyError: A key that no scenario has.
     """
-    drawn = draw(campaign, episode)
+    return plan_of_draw(draw(campaign, episode))
+
+
+def plan_of_draw(drawn: Draw) -> Plan:
+    """Return the plan of what was drawn; raises as ``plan_of`` does."""
     choice, values = drawn.choice, drawn.values
+    faults = faults_of(choice["faults"], values)
+    for fault in faults:
+        parse_fault(fault)
     text, source = _treatment_text(choice["treatment"])
     return Plan(
         drawn,
         load_treatment(text, source, settings_of(values)),
         _with_values(_scenario(choice["scenario"]), scenario_values(values)),
         choice["firmware"],
-        faults_of(choice["faults"], values),
+        faults,
     )
 
 
@@ -181,13 +194,13 @@ def open_device(plan: Plan) -> SimulatedDevice:
     return device
 
 
-def run_episode(campaign: Campaign, episode: int) -> Row:
+def run_episode(campaign: Campaign, episode: int | Point) -> Row:
     """Run an episode; whatever goes wrong, the program's own errors included, is in its row."""
     try:
         plan = plan_of(campaign, episode)
     except Exception as error:  # noqa: BLE001  # Told like anything else that is wrong.
         drawn = draw(campaign, episode)
-        return Row(episode, drawn.seed, drawn.choice, drawn.values, [], wrong=[_told(error)])
+        return Row(drawn.episode, drawn.seed, drawn.choice, drawn.values, [], wrong=[_told(error)])
     return run_plan(plan, campaign.table.lasts_s, campaign.table.expect)
 
 
@@ -210,7 +223,7 @@ class Course:
         drawn = plan.drawn
         self.row = Row(drawn.episode, drawn.seed, drawn.choice, dict(drawn.values), plan.faults)
         self.device = open_device(plan)
-        self._truth, self._watch = _Truth(), SafetyWatch()
+        self._truth, self._watch, self._margins = _Truth(), SafetyWatch(), Margins()
         self.device.subscribe(self._truth.take)
         # As in `cryoctl run --seed`, so that a run of the same is the same, byte for byte.
         settings = Settings(key=DEMO_KEY, nonce_seed=f"host {drawn.seed}".encode())
@@ -239,6 +252,7 @@ class Course:
         """Move by one device tick of 10 ms, and look."""
         self._shell.step()
         self._watch.look(self._controller, self.device, self._shell.now_s)
+        self._margins.look(self._controller, self.device)
 
     def go_on(self, until_s: float, expect: Expectation) -> Row:
         """Go on to the end, or to ``until_s``; return what it came to."""
@@ -250,6 +264,7 @@ class Course:
             wrong.append(_told(error))
         row = self.row
         _fill(row, self._controller, self._truth, self._shell)
+        row.margins = self._margins.found() | _margins_of(row, expect)
         row.wrong = wrong + self._watch.violations + not_as_expected(row, expect)
         return row
 
@@ -260,7 +275,7 @@ class Course:
     def load(self, data: bytes) -> None:
         """Take over a world of the same plan; the watch begins anew."""
         self._shell.load(data)
-        self._watch = SafetyWatch()
+        self._watch, self._margins = SafetyWatch(), Margins()
 
 
 def _fill(row: Row, controller: Controller, truth: _Truth, shell: LockStep) -> None:
@@ -282,6 +297,17 @@ def _fill(row: Row, controller: Controller, truth: _Truth, shell: LockStep) -> N
         row.radius_minus20_mm = round(truth.radius_minus20_mm, 4)
         row.nerve = NerveOutcome(truth.last.nerve_outcome).name.lower()
         row.nerve_covered_mm = round(truth.last.nerve_covered_mm, 3)
+
+
+def _margins_of(row: Row, expect: Expectation) -> dict[str, float]:
+    """Return how near a row came to the bounds of its campaign."""
+    margins = {}
+    late_ms, cold_c = expect.time_to_safe_ms_max, expect.coldest_tip_c_min
+    if late_ms and row.time_to_safe_ms is not None:
+        margins["time_to_safe"] = round(1.0 - row.time_to_safe_ms / late_ms, 6)
+    if cold_c is not None and row.coldest_tip_c is not None:
+        margins["coldest_tip"] = round((row.coldest_tip_c - cold_c) / 100.0, 6)
+    return margins
 
 
 def not_as_expected(row: Row, expect: Expectation) -> list[str]:

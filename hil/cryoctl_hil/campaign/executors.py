@@ -18,7 +18,7 @@ from typing import Any, Final
 from cryoctl.runner import no_collector
 from cryoctl_hil.campaign.episode import run_episode
 from cryoctl_hil.campaign.fork import branches_of, run_branches
-from cryoctl_hil.campaign.sampling import draws_of
+from cryoctl_hil.campaign.sampling import Point, draws_of
 from cryoctl_hil.campaign.spec import Campaign, read_campaign
 from cryoctl_hil.campaign.store import versions
 
@@ -30,8 +30,9 @@ RETRIES: Final = 5
 """So often a Dask cluster may lose the worker of one chunk."""
 
 Lines = list[str]
-Executor = Callable[[str, Sequence[Sequence[int]]], Iterator[Lines]]
-"""Takes the campaign's text and chunks of numbers; yields the rows of each chunk."""
+Chunk = Sequence[int] | Sequence[Point]
+Executor = Callable[[str, Sequence[Chunk]], Iterator[Lines]]
+"""Takes the campaign's text and chunks of numbers, or of points; yields the rows of each chunk."""
 
 
 class ExecutorError(Exception):
@@ -43,12 +44,13 @@ def episodes_of(campaign: Campaign) -> int:
     return draws_of(campaign) if campaign.table.fork is None else branches_of(campaign)
 
 
-def run_chunk(text: str, numbers: Sequence[int]) -> Lines:
+def run_chunk(text: str, numbers: Chunk) -> Lines:
     """Run some episodes of the campaign in ``text``; return their rows."""
     campaign = _campaign(text)
     with no_collector():
         if campaign.table.fork is not None:
-            return [row.to_json() for row in run_branches(campaign, numbers)]
+            chosen = [number for number in numbers if isinstance(number, int)]
+            return [row.to_json() for row in run_branches(campaign, chosen)]
         return [run_episode(campaign, number).to_json() for number in numbers]
 
 
@@ -57,25 +59,36 @@ def _campaign(text: str) -> Campaign:
     return read_campaign(text, "campaign")
 
 
-def here(text: str, chunks: Sequence[Sequence[int]]) -> Iterator[Lines]:
+def here(text: str, chunks: Sequence[Chunk]) -> Iterator[Lines]:
     """Run everything in this process."""
     for chunk in chunks:
         yield run_chunk(text, chunk)
 
 
 def pool(workers: int) -> Executor:
-    """Return an executor with so many processes; one that dies is replaced, its episodes rerun."""
+    """Return an executor with so many processes; one that dies is replaced, its episodes rerun.
 
-    def execute(text: str, chunks: Sequence[Sequence[int]]) -> Iterator[Lines]:
+    The processes stay for the next call, as in a search, and end with the executor.
+    """
+    opened: list[ProcessPoolExecutor] = []
+
+    def processes() -> ProcessPoolExecutor:
+        if not opened:
+            context = multiprocessing.get_context("spawn")  # A fork takes over what threads hold.
+            opened.append(ProcessPoolExecutor(workers, mp_context=context))
+        return opened[0]
+
+    def execute(text: str, chunks: Sequence[Chunk]) -> Iterator[Lines]:
         left = dict(enumerate(chunks))
         breaks = 0
         while left:
             try:
-                for number, lines in _pooled(text, left, workers):
+                for number, lines in _pooled(text, left, workers, processes()):
                     del left[number]
                     breaks = 0
                     yield lines
             except BrokenProcessPool as error:
+                opened.pop().shutdown()
                 breaks += 1
                 if breaks > BREAKS_MAX:
                     raise ExecutorError(
@@ -86,11 +99,12 @@ def pool(workers: int) -> Executor:
     return execute
 
 
-def _pooled(text: str, left: dict[int, Sequence[int]], workers: int) -> Iterator[tuple[int, Lines]]:
+def _pooled(
+    text: str, left: dict[int, Chunk], workers: int, executor: ProcessPoolExecutor
+) -> Iterator[tuple[int, Lines]]:
     waiting = list(left.items())
-    context = multiprocessing.get_context("spawn")  # A fork would take over what threads hold.
-    with ProcessPoolExecutor(workers, mp_context=context) as executor:
-        running: dict[Future[Lines], int] = {}
+    running: dict[Future[Lines], int] = {}
+    try:
         while waiting or running:
             while waiting and len(running) < 2 * workers:
                 number, chunk = waiting.pop(0)
@@ -98,6 +112,9 @@ def _pooled(text: str, left: dict[int, Sequence[int]], workers: int) -> Iterator
             done, _ = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 yield running.pop(future), future.result()
+    finally:
+        for future in running:
+            future.cancel()
 
 
 def dask(address: str) -> Executor:
@@ -113,7 +130,7 @@ def dask(address: str) -> Executor:
             "--dask needs Dask; install it: pip install 'cryoctl[dask]', on every worker as well"
         ) from error
 
-    def execute(text: str, chunks: Sequence[Sequence[int]]) -> Iterator[Lines]:
+    def execute(text: str, chunks: Sequence[Chunk]) -> Iterator[Lines]:
         from distributed import as_completed
 
         with _client(address, Client, LocalCluster) as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -36,6 +37,19 @@ class Draw:
     values: dict[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """An episode that a search has chosen.
+
+    Attributes:
+        episode: Its number, from 0.
+        at: Coordinates, 0 to 1 each: of every factor with more than one member, then every number.
+    """
+
+    episode: int
+    at: tuple[float, ...]
+
+
 class MissingScipyError(Exception):
     """A method of drawing that needs SciPy, which is not installed."""
 
@@ -48,29 +62,54 @@ def draws_of(campaign: Campaign) -> int:
     return table.episodes * math.prod(_grid_shape(campaign))
 
 
-def draw(campaign: Campaign, episode: int) -> Draw:
-    """Return what ``episode`` is."""
+def draw(campaign: Campaign, episode: int | Point) -> Draw:
+    """Return what an episode is; at a point that a search has chosen, what lies there."""
     table = campaign.table
-    seed = int.from_bytes(
-        sha256(f"{campaign.sha256} {table.seed} {episode}".encode()).digest()[:4], "little"
-    )
-    members = {name: getattr(table.choose, name) for name in FACTORS}
+    if isinstance(episode, Point):
+        return _at(campaign, episode.episode, _with_single_members(campaign, episode.at))
     if table.method == "grid":
         at = np.unravel_index(episode % math.prod(_grid_shape(campaign)), _grid_shape(campaign))
         picked = dict(zip((*FACTORS, *table.vary), map(int, at), strict=True))
-        choice = {name: members[name][picked[name]] for name in FACTORS}
+        choice = {name: getattr(table.choose, name)[picked[name]] for name in FACTORS}
         values = {name: each.levels[picked[name]] for name, each in table.vary.items()}
-        return Draw(episode, seed, choice, values)
-    point = _point(campaign, episode)
+        return Draw(episode, _seed(campaign, episode), choice, values)
+    return _at(campaign, episode, [float(u) for u in _point(campaign, episode)])
+
+
+def _at(campaign: Campaign, episode: int, point: Sequence[float]) -> Draw:
+    table = campaign.table
+    members = {name: getattr(table.choose, name) for name in FACTORS}
     choice = {
         name: members[name][int(u * len(members[name]))]
         for name, u in zip(FACTORS, point, strict=False)
     }
     values = {
-        name: round(value_at(each, float(u)), _DIGITS)
+        name: round(value_at(each, u), _DIGITS)
         for (name, each), u in zip(table.vary.items(), point[len(FACTORS) :], strict=True)
     }
-    return Draw(episode, seed, choice, values)
+    return Draw(episode, _seed(campaign, episode), choice, values)
+
+
+def _seed(campaign: Campaign, episode: int) -> int:
+    table = campaign.table
+    if table.noise_seed is not None:
+        return table.noise_seed
+    text = f"{campaign.sha256} {table.seed} {episode}"
+    return int.from_bytes(sha256(text.encode()).digest()[:4], "little")
+
+
+def searched(campaign: Campaign) -> int:
+    """Return how many coordinates a point has that a search chooses."""
+    many = sum(len(getattr(campaign.table.choose, name)) > 1 for name in FACTORS)
+    return many + len(campaign.table.vary)
+
+
+def _with_single_members(campaign: Campaign, at: Sequence[float]) -> list[float]:
+    """Return a whole point; a factor of one member has nothing to search for."""
+    left = iter(at)
+    choose = campaign.table.choose
+    whole = [next(left) if len(getattr(choose, name)) > 1 else 0.0 for name in FACTORS]
+    return [min(u, 1.0 - 1e-12) for u in (*whole, *left)]
 
 
 def value_at(variation: Variation, u: float) -> float:

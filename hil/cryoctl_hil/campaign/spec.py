@@ -24,6 +24,10 @@ _SCENARIO: Final = "scenario."
 _MODEL: Final = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 Method = Literal["random", "latin-hypercube", "sobol", "grid"]
+MarginName = Literal[
+    "true_tip_cold", "true_tip_hot", "tip_floor", "supply_pressure", "tip_heater", "freeze_time",
+    "time_to_safe", "coldest_tip",
+]  # fmt: skip
 Shape = Literal["uniform", "log-uniform", "normal", "triangular"]
 Texts = Annotated[tuple[str, ...], Field(min_length=1, max_length=1000)]
 
@@ -124,6 +128,17 @@ class Fork(BaseModel):
     follow_s: float = Field(8.0, gt=0.0, le=600.0, description="A branch is over then.")
 
 
+class Search(BaseModel):
+    """Table ``[search]``: episodes are chosen, generation by generation, to come near a bound."""
+
+    model_config = _MODEL
+
+    margins: tuple[MarginName, ...] = Field(
+        (), description="Those to make small, such as supply_pressure; empty is the least of all."
+    )
+    population: int = Field(10, ge=5, le=1000, description="Episodes in a generation.")
+
+
 class Stop(BaseModel):
     """Table ``[stop]``: when to give up early."""
 
@@ -148,6 +163,12 @@ class CampaignTable(BaseModel):
     seed: int = Field(
         1, ge=0, le=2**32 - 1, description="Everything that is drawn follows from it."
     )
+    noise_seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**32 - 1,
+        description="Of every episode's noise; each has its own if absent.",
+    )
     method: Method = Field("random", description="How values are drawn.")
     lasts_s: float = Field(
         600.0, gt=0.0, le=LASTS_S_MAX, description="An episode is over then at the latest."
@@ -156,6 +177,7 @@ class CampaignTable(BaseModel):
     vary: dict[str, Variation] = Field({}, description="Numbers by name.")
     expect: Expectation = Expectation()
     fork: Fork | None = Field(None, description="Branch from snapshots.")
+    search: Search | None = Field(None, description="Choose episodes that come near a bound.")
     stop: Stop = Stop()
 
     @model_validator(mode="after")
@@ -166,11 +188,15 @@ class CampaignTable(BaseModel):
                     raise ValueError(f"faults {plan!r}: there is no [vary.{name}]")
         used = {name for plan in self.choose.faults for name in _NAMED.findall(plan)}
         for name in self.vary:
-            if not name.startswith((_TREATMENT, _SCENARIO)) and name not in used:
+            if not is_of_plan(name) and name not in used:
                 raise ValueError(
                     f"[vary.{name}] is used nowhere: name it {{{name}}} in a fault, or call it "
                     "after a key, such as treatment.cycles.hold_s or scenario.cartridge.fill_g"
                 )
+        if self.search is not None and (self.fork is not None or self.method != "random"):
+            raise ValueError(
+                "a search chooses by itself: leave out [fork], and method, or 'random'"
+            )
         if self.method == "grid" and any(not each.levels for each in self.vary.values()):
             raise ValueError("a grid needs levels for each [vary] table")
         return self
@@ -211,6 +237,11 @@ FILE_KIND: Final = FileKind(read_campaign, campaign_schema)
 def faults_of(plan: str, values: Mapping[str, float]) -> list[str]:
     """Return the faults of a plan, with the drawn numbers in their places."""
     return [_NAMED.sub(lambda found: f"{values[found[1]]:.3f}", fault) for fault in plan.split()]
+
+
+def is_of_plan(name: str) -> bool:
+    """Return True for a number that is a key of treatment or scenario, False for one of a fault."""
+    return name.startswith((_TREATMENT, _SCENARIO))
 
 
 def settings_of(values: Mapping[str, float]) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryoctl import __version__
+from cryoctl_hil.campaign.margins import BOUNDS
 from cryoctl_hil.campaign.spec import Campaign
 from cryoctl_protocol.codec import SCHEMA_HASH
 
@@ -22,6 +23,7 @@ ROWS_FILE: Final = "episodes.jsonl"
 RESULT_FILE: Final = "results.jsonl"
 PARQUET_FILE: Final = "results.parquet"
 _ROWS_AT_ONCE: Final = 5_000
+_LISTS: Final = frozenset({"faults", "trips", "wrong"})
 
 
 class StoreError(Exception):
@@ -123,12 +125,17 @@ class Store:
             import pyarrow.parquet as pq
         except ModuleNotFoundError:
             return
-        writer = None
+        writer = schema = None
         for rows in _batches(self.rows()):
-            table = pa.Table.from_pylist([flat(row) for row in rows], None if writer is None
-                                         else writer.schema)  # fmt: skip
+            table = pa.Table.from_pylist([flat(row) for row in rows], schema)
             if writer is None:
-                writer = pq.ParquetWriter(self.folder / PARQUET_FILE, table.schema)
+                # A column without a value so far is one of numbers: that of a trip, or a margin.
+                schema = pa.schema([
+                    each.with_type(pa.float64()) if pa.types.is_null(each.type) else each
+                    for each in table.schema
+                ])  # fmt: skip
+                writer = pq.ParquetWriter(self.folder / PARQUET_FILE, schema)
+                table = table.cast(schema)
             writer.write_table(table)
         if writer is not None:
             writer.close()
@@ -140,8 +147,10 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
     for name, value in row.items():
         if name in {"choice", "values"}:
             columns |= {f"{name}.{key}": member for key, member in value.items()}
-        elif isinstance(value, list):
-            columns[name] = "; ".join(value)
+        elif name == "margins":
+            columns |= {f"{name}.{key}": (value or {}).get(key) for key in BOUNDS}
+        elif name in _LISTS:
+            columns[name] = "; ".join(value or ())
         else:
             columns[name] = value
     columns["ok"] = not row["wrong"]

@@ -222,7 +222,8 @@ class BrokerConnection:
         if isinstance(opened, socket.socket):
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
-            inner.loop_read()
+            with contextlib.suppress(ValueError):  # The loop is asked about a number that has gone.
+                inner.loop_read()
 
     def _told(self, error: Exception) -> LinkError:
         """Return what an error comes to, for people."""

@@ -47,6 +47,13 @@ class HostPort(click.ParamType[tuple[str, int]]):
 @click.option("--pty", is_flag=True, help="Serve as a serial port (not on Windows).")
 @click.option("--tcp", type=HostPort(), help="Serve at HOST:PORT; port 0 takes a free one.")
 @click.option("--mqtt", metavar="URL", help="Serve at a broker: mqtt://HOST/SITE or mqtts://...")
+@click.option(
+    "--fleet",
+    "count",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help="As many probes, with --mqtt; --serial is then what their names begin with.",
+)
 @click.option("--link", type=click.Path(path_type=Path), help="A path that leads to the pty.")
 @click.option(
     "--profile", default=PROFILE, show_default=True, help="Of the probe: a name or a file."
@@ -94,6 +101,7 @@ def sim(
     pty: bool,
     tcp: tuple[str, int] | None,
     mqtt: str | None,
+    count: int | None,
     link: Path | None,
     profile: str,
     scenario: str | None,
@@ -124,6 +132,14 @@ def sim(
         )
     if link is not None and not pty:
         raise click.UsageError("--link is for --pty")
+    if count is not None:
+        if mqtt is None or dialect == "ascii":
+            raise click.UsageError("--fleet is for --mqtt, and for probes that speak frames")
+        _refuse_with_fleet(fault_port, key_file, log, boot_on_open, firmware)
+        named = {"scenario": scenario, "firmware": firmware}
+        params = [*(("fault", fault) for fault in faults)]
+        params += [(key, value) for key, value in named.items() if value is not None]
+        return _serve_fleet(mqtt, profile, params, count, seed, serial or "probe")
     if dialect == "ascii":
         _refuse_with_ascii(profile != PROFILE, faults, fault_port, firmware, gdb, mqtt, key_file)
     with contextlib.ExitStack() as stack:
@@ -172,6 +188,73 @@ def sim(
             f"served {server.now_s:.0f} s, opened {endpoint.openings} times, "
             f"{endpoint.refused} refused, {server.dropped_bytes} bytes dropped, "
             f"{server.lost_ticks} ticks and {server.overrun_bytes} bytes lost"
+        )
+    return 0
+
+
+def _refuse_with_fleet(
+    fault_port: int | None,
+    key_file: Path | None,
+    log: Path | None,
+    boot_on_open: bool,
+    firmware: str | None,
+) -> None:
+    """Refuse what is for one probe alone."""
+    from cryoctl_simulator.firmware_builds import BOARD
+
+    is_board = firmware is not None and firmware.startswith(BOARD)
+    if boot_on_open or is_board or (fault_port, key_file, log) != (None, None, None):
+        raise click.UsageError(
+            "--fleet takes no --fault-port, --key, --log, --boot-on-open and no board: each of "
+            "them is for one probe"
+        )
+
+
+def _serve_fleet(
+    url: str,
+    profile: str,
+    params: list[tuple[str, str]],
+    count: int,
+    seed: int,
+    prefix: str,
+) -> int:
+    """Serve ``count`` probes at a broker until a signal; their seeds count on from the first."""
+    import asyncio
+
+    from cryoctl_protocol.mqtt.address import MqttAddress
+    from cryoctl_protocol.peer import DeviceUrl
+    from cryoctl_simulator.device import SimulatedDevice
+    from cryoctl_simulator.link import open_link
+    from cryoctl_simulator.served.fleet import TELEMETRY_PERIOD_S, FleetProbe, FleetServer
+
+    address = MqttAddress.of(DeviceUrl.parse(url), site_only=True)
+    probes, told = [], set[str]()
+
+    def tell(line: str) -> None:
+        # A broker that goes says so to every probe: once is enough.
+        if line not in told:
+            told.add(line)
+            click.echo(f"broker     {line}", err=True)
+
+    for number in range(count):
+        named = [("seed", str((seed + number) % 2**32)), ("serial", f"{prefix}-{number}")]
+        device = open_link(DeviceUrl("sim", profile, (*params, *named))).peer
+        assert isinstance(device, SimulatedDevice)
+        probes.append(FleetProbe(device, address, period_s=TELEMETRY_PERIOD_S, tell=tell))
+    with contextlib.ExitStack() as stack:
+        ended = _until_signal(stack)
+        server = FleetServer(probes, address)
+        where = str(address._replace(device=f"{prefix}-0"))
+        click.echo(f"{count} probes, {prefix}-0 to {prefix}-{count - 1}, {profile}")
+        click.echo(f"at         {url}")
+        click.echo(f"next:\n  cryoctl fleet --mqtt {shlex.quote(url)}")
+        click.echo(
+            f"  cryoctl run{_arguments('own', profile, where + _query_of_controller(address))}"
+        )
+        asyncio.run(server.run(ended))
+        click.echo(
+            f"served {server.now_s:.0f} s, {server.telemetry} telemetry frames, "
+            f"{server.dropped} payloads dropped, {server.lost_ticks} ticks lost"
         )
     return 0
 
