@@ -84,9 +84,9 @@ def test_one_fault_is_told_in_full_in_words_and_as_json(
     invoke(["faults", "tc_drift", "--json"])
     told = json.loads(capsys.readouterr().out)
 
-    assert "rate_c_per_s = 0.5 °C/s, from -50 to 50 °C/s" in words
+    assert "rate_c_per_s = 0.5 °C/s, from -200 to 200 °C/s" in words
     assert "SR-12" in words
-    assert told["parameters"][0]["range"] == [-50.0, 50.0]
+    assert told["parameters"][0]["range"] == [-200.0, 200.0]
     assert [state for each in told["expected"] for state in each["states"]].count("freeze") == 1
 
 

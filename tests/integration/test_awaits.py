@@ -35,11 +35,17 @@ AWAITS = {
     "protocol/cryoctl_protocol/mqtt/connection.py": "ends the link, whose reader is told",
     "protocol/cryoctl_protocol/mqtt/device_side.py": "the probe's own lease is what ends outputs",
     "simulator/cryoctl_simulator/served/mqtt_endpoint.py": "as the one before",
+    "simulator/cryoctl_simulator/served/fleet.py": "as the one before",
     "src/cryoctl/gateway.py": "holds no key; its end is a link loss like any other",
     "src/cryoctl/command_gateway.py": "as the one before",
     "src/cryoctl/progress.py": "shows what is heard, and sends nothing",
     "src/cryoctl/command_monitor.py": "sends nothing",
     "src/cryoctl/command_fleet.py": "sends nothing",
+    "src/cryoctl/conform.py": "it ends with STOP, and its leases with it",
+    "src/cryoctl/ui/app.py": "in the web's thread: control has one of its own",
+    "src/cryoctl/ui/gate.py": "as the one before",
+    "src/cryoctl/ui/station.py": "as the one before",
+    "src/cryoctl/ui/stream.py": "as the one before",
 }
 """Where the program awaits, and why an error there is answered."""
 

@@ -124,7 +124,7 @@ def test_the_wheel_holds_the_packages_as_they_are_and_nothing_else(wheel: Path) 
         and file.relative_to(ROOT / root).parts[0].startswith("cryoctl")
     } | {
         f"{place}/{file.relative_to(ROOT / source).as_posix()}"
-        for source, place in C_SOURCES.items()
+        for source, place in ELSEWHERE.items()
         for file in project_files()
         if file.is_relative_to(ROOT / source)
     }
@@ -148,20 +148,21 @@ def test_the_wheel_carries_the_licence(wheel: Path) -> None:
     assert text == (ROOT / "LICENSE").read_bytes()
 
 
-C_SOURCES = {
+ELSEWHERE = {
+    "hil/suites": "cryoctl_hil/suites",
     "protocol/c": "cryoctl_protocol/c_sources",
     "simulator/firmware": "cryoctl_simulator/firmware_sources",
 }
-"""Where the wheel has what the extra `firmware` compiles."""
+"""Where the wheel has the suite, and what the extra `firmware` compiles."""
 OF_EXTRAS = {
     "coverage",
     "cryptography",
+    "distributed",
     "elftools",
     "hypothesis",
     "packaging",
     "pandas",
     "pyarrow",
-    "pytest",
     "scipy",
     "starlette",
     "unicorn",
