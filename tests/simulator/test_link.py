@@ -31,7 +31,10 @@ def test_every_built_in_profile_opens(profile: str) -> None:
     ("url", "words"),
     [
         ("sim:n2o-20gg", "unknown profile 'n2o-20gg' (known: co2-20g, co2-double-18g"),
-        ("sim:?sed=1", "parameter 'sed' (allowed: seed, serial, scenario, firmware, board, gdb, fault; did"),
+        (
+            "sim:?sed=1",
+            "parameter 'sed' (allowed: seed, serial, scenario, firmware, board, gdb, fault; did",
+        ),
         ("sim:?seed=x", "seed 'x' is no whole number (0 to 4294967295)"),
         ("sim:?seed=-1", "seed '-1' is no whole number"),
         ("sim:?seed=4294967296", "seed 4294967296 is out of range (0 to 4294967295)"),
