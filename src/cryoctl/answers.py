@@ -8,8 +8,9 @@ from cryoctl import phases
 from cryoctl.cycle_table import QUIET, Phase, Trigger
 from cryoctl.interlocks import TripNotice, command_failed
 from cryoctl.provision import not_provided
+from cryoctl.records import event_data, hello_data
 from cryoctl.safing import device_notice
-from cryoctl_protocol.codes import Answer, DeviceState, EventCode, Op, Result, Trip
+from cryoctl_protocol.codes import Answer, EventCode, Op, Result, Trip
 from cryoctl_protocol.host_session import Phase as SessionPhase
 from cryoctl_protocol.messages import Ack, Done, Event, Hello, unpadded
 
@@ -26,12 +27,7 @@ def on_hello(c: Controller, hello: Hello, now_s: float) -> None:
     c.journal.log(
         "hello",
         now_s,
-        device=unpadded(hello.device_id),
-        firmware=unpadded(hello.firmware_id),
-        profile=unpadded(hello.profile_id),
-        boot_id=hello.boot_id,
-        owned=hello.owned,
-        key_id=hello.key_id,
+        **hello_data(hello),
         key=None if key is None else {"id": key.key_id, "fingerprint": key.fingerprint},
         no_key=c.session.no_key if was_asked else "",
         not_provided=[missing.name for missing in not_provided(hello.capabilities, hello.sensors)],
@@ -113,16 +109,7 @@ def on_done(c: Controller, done: Done, now_s: float) -> None:
 def on_event(c: Controller, event: Event, now_s: float) -> None:
     """Log what the probe says of itself; follow a trip of its own."""
     code = EventCode(event.code)
-    c.journal.log(
-        "device",
-        now_s,
-        event=code.name,
-        state=DeviceState(event.state).name,
-        trip=Trip(event.trip).name,
-        value=event.value,
-        limit=event.limit,
-        device_ms=event.device_ms,
-    )
+    c.journal.log("device", now_s, **event_data(event))
     if code is EventCode.SESSION_DROPPED:
         _on_dropped(c, now_s)
     if code is EventCode.TRIP:

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from cryoctl.sample import Sample
 from cryoctl.storage import Storage
+from cryoctl_protocol.codes import DeviceState, EventCode, Trip
+from cryoctl_protocol.messages import Event, Hello, unpadded
 
 
 class Control(NamedTuple):
@@ -65,6 +67,30 @@ class LogEvent:
             separators=(",", ":"),
             allow_nan=False,
         )
+
+
+def hello_data(hello: Hello) -> dict[str, Any]:
+    """Return what an event log says of a HELLO: who the probe says it is."""
+    return {
+        "device": unpadded(hello.device_id),
+        "firmware": unpadded(hello.firmware_id),
+        "profile": unpadded(hello.profile_id),
+        "boot_id": hello.boot_id,
+        "owned": hello.owned,
+        "key_id": hello.key_id,
+    }
+
+
+def event_data(event: Event) -> dict[str, Any]:
+    """Return what an event log says of an EVENT: what has happened in the probe."""
+    return {
+        "event": EventCode(event.code).name,
+        "state": DeviceState(event.state).name,
+        "trip": Trip(event.trip).name,
+        "value": event.value,
+        "limit": event.limit,
+        "device_ms": event.device_ms,
+    }
 
 
 class RecordSink(Protocol):

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from cryoctl.cycles import HOLD_FRACTION_MIN
@@ -39,9 +39,12 @@ class Cell(NamedTuple):
 
 
 def page_environment(package: str) -> Environment:
-    """Return what makes pages of the templates in ``package``; whatever is shown is escaped."""
+    """Return what makes pages of the templates in ``package``; whatever is shown is escaped.
+
+    All of them extend our ``page.html``, which has what every page shares: its policy above all.
+    """
     return Environment(
-        loader=PackageLoader(package),
+        loader=ChoiceLoader([PackageLoader(package), PackageLoader("cryoctl")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -146,7 +146,10 @@ class Supervisor:
                 self._on_link_gone(error, loop.time())
                 if self._open_again is None:
                     return
-                await self._bring_back(self._open_again)
+                self._link = await open_until_there(self._open_again, self._tell)
+                self._gone = False
+                self.controller.on_link_back(loop.time())
+                await self._send(loop.time())
 
     async def _read_link(self) -> None:
         loop = asyncio.get_running_loop()
@@ -159,29 +162,6 @@ class Supervisor:
                 errors = seen
             self.controller.on_body(frame.data, frame.received_s)
             await self._send(frame.received_s)
-
-    async def _bring_back(self, open_again: Callable[[], FrameLink]) -> None:
-        """Open the link again and again until it is there; for ever, if it cannot be."""
-        loop = asyncio.get_running_loop()
-        told = ""
-        while True:
-            await asyncio.sleep(REOPEN_S)
-            # Opening may take seconds, as with a host that does not answer.
-            opening = loop.run_in_executor(None, open_again)
-            try:
-                link = await asyncio.shield(opening)
-            except asyncio.CancelledError:
-                opening.add_done_callback(_abort)
-                raise
-            except Exception as error:  # noqa: BLE001  # A file may be gone for a moment, as well.
-                if self._tell is not None and str(error) != told:
-                    self._tell(f"the link cannot be opened again: {error}")
-                told = str(error)
-                continue
-            self._link, self._gone = link, False
-            self.controller.on_link_back(loop.time())
-            await self._send(loop.time())
-            return
 
     async def _tick(self, until_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -244,6 +224,31 @@ class Supervisor:
 
     def _ended(self) -> bool:
         return self.controller.finished and not self._operator.stays(self.controller)
+
+
+async def open_until_there(
+    open_again: Callable[[], FrameLink], tell: Callable[[str], None] | None = None
+) -> FrameLink:
+    """Open a lost link again and again until it is there; for ever, if it cannot be.
+
+    Args:
+        open_again: Raises while it cannot; may block, so it gets a thread.
+        tell: Called with a line for people whenever the reason is a new one.
+    """
+    told = ""
+    while True:
+        await asyncio.sleep(REOPEN_S)
+        # Opening may take seconds, as with a host that does not answer.
+        opening = asyncio.get_running_loop().run_in_executor(None, open_again)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abort)
+            raise
+        except Exception as error:  # noqa: BLE001  # A file may be gone for a moment, as well.
+            if tell is not None and str(error) != told:
+                tell(f"the link cannot be opened again: {error}")
+            told = str(error)
 
 
 def _abort(opening: asyncio.Future[FrameLink]) -> None:

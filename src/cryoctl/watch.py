@@ -10,12 +10,8 @@ from cryoctl.storage import Storage
 from cryoctl_protocol.peer import Opened
 
 
-class Watch(Protocol):
-    """Takes what happens in a run, in its thread and its order; never blocks, never raises."""
-
-    def opened(self, opened: Opened) -> None:
-        """Take note of the device, before the run begins."""
-        ...
+class RecordWatch(Protocol):
+    """Takes what is recorded, in the run's thread and order; never blocks, never raises."""
 
     def sample(self, sample: Sample, now_s: float) -> None:
         """Take a valid sample."""
@@ -26,10 +22,18 @@ class Watch(Protocol):
         ...
 
 
+class Watch(RecordWatch, Protocol):
+    """Takes all that happens in a run."""
+
+    def opened(self, opened: Opened) -> None:
+        """Take note of the device, before the run begins."""
+        ...
+
+
 class WatchedSink:
     """A sink that lets a watch see samples and events once they are recorded."""
 
-    def __init__(self, sink: RecordSink, watch: Watch) -> None:
+    def __init__(self, sink: RecordSink, watch: RecordWatch) -> None:
         self._sink = sink
         self._watch = watch
         self.received = sink.received

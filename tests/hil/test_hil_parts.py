@@ -76,7 +76,7 @@ def test_freezes_are_counted_by_their_beginnings() -> None:
 
 def test_what_came_after_a_measurement_does_not_change_it() -> None:
     trace = LiveTrace()
-    trace.add_event(LogEvent(1.0, "mark", {"name": "begin"}))
+    trace.event(LogEvent(1.0, "mark", {"name": "begin"}))
     stops = Measurement(
         name="STOPs",
         what=Count(kind="command", where={"op": "STOP"}, since=AtMark(name="begin")),
@@ -84,7 +84,7 @@ def test_what_came_after_a_measurement_does_not_change_it() -> None:
     )
 
     judged = stops.judged(trace)
-    trace.add_event(LogEvent(2.0, "command", {"op": "STOP"}))
+    trace.event(LogEvent(2.0, "command", {"op": "STOP"}))
 
     assert (judged.value, judged.verdict) == (0.0, Verdict.PASS)
     assert judged.judged_again(trace) == judged

@@ -14,6 +14,7 @@ from cryoctl.cli import invoke
 from cryoctl.key_store import KeyStore
 from cryoctl.replay import Answer, replay
 from cryoctl_hil.bench_probe import program
+from tests.support.builders import SHORT
 
 # One worker tells the story once; it waits for real seconds.
 pytestmark = [
@@ -23,22 +24,6 @@ pytestmark = [
 ]
 
 TRIES = 4
-SHORT = """\
-schema = 1
-name = "Short"
-profile = "n2o-20g"
-
-[cycles]
-count = 1
-setpoint_c = -30.0
-hold_s = 2.0
-
-[thaw]
-mode = "active"
-
-[prewarm]
-duration_s = 0.0
-"""
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from cryoctl_hil import cable
 from cryoctl_hil.bench_probe import program
 from cryoctl_hil.wire_logs import commands_sent_after
 from tests.support.broker import DEVICE, plain_broker, require_mosquitto, tls_broker
+from tests.support.builders import SHORT
 
 # One worker tells the stories once; the first test waits for real seconds.
 pytestmark = [
@@ -32,23 +33,6 @@ pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.xdist_group("over the wire"),
 ]
-
-SHORT = """\
-schema = 1
-name = "Short"
-profile = "n2o-20g"
-
-[cycles]
-count = 1
-setpoint_c = -40.0
-hold_s = 2.0
-
-[thaw]
-mode = "active"
-
-[prewarm]
-duration_s = 0.0
-"""
 
 
 class TooBusyError(Exception):
@@ -134,8 +118,8 @@ class Controller:
         for line in self.process.stdout:
             if word in line:
                 return
-        self.end()
-        raise AssertionError(f"it ended without saying {word}")
+        told = undisturbed(self.end())
+        raise AssertionError(f"it ended without saying {word}: {told.summary}")
 
     def end(self) -> Told:
         """Wait for its end, then end the probe."""

@@ -14,7 +14,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from cryoctl.ui.serving import WebServer
 from cryoctl.ui.station import Station
-from tests.support.dashboard import SHORT, dashboard
+from tests.support.builders import SHORT
+from tests.support.dashboard import dashboard
 from tests.support.programs import needed_program
 
 pytestmark = [

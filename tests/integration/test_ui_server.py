@@ -18,7 +18,8 @@ from websockets.typing import Origin
 
 from cryoctl.recording import load_recording
 from cryoctl.ui.serving import WebServer
-from tests.support.dashboard import OTHER, PAGE, SHORT, Page, dashboard, until
+from tests.support.builders import SHORT
+from tests.support.dashboard import OTHER, PAGE, Page, dashboard, until
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
 

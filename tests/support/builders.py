@@ -17,6 +17,24 @@ from cryoctl_protocol.profile import Limits, Profile, load_profile
 
 N2O_PROFILE: Final = "n2o-20g"
 
+SHORT: Final = """\
+schema = 1
+name = "One short cycle"
+profile = "n2o-20g"
+
+[cycles]
+count = 1
+setpoint_c = -40.0
+hold_s = 2.0
+
+[thaw]
+mode = "active"
+
+[prewarm]
+duration_s = 0.0
+"""
+"""A whole treatment as a file, over in 20 seconds."""
+
 HEALTHY: Final = Sample(
     device_ms=1000,
     state=DeviceState.IDLE,

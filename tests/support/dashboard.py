@@ -17,23 +17,8 @@ from cryoctl.treatment import shipped_treatment_text
 from cryoctl.ui.gate import Address
 from cryoctl.ui.serving import WebServer
 from cryoctl.ui.station import Station
+from tests.support.builders import SHORT
 
-SHORT: Final = """\
-schema = 1
-name = "One short cycle"
-profile = "n2o-20g"
-
-[cycles]
-count = 1
-setpoint_c = -40.0
-hold_s = 2.0
-
-[thaw]
-mode = "active"
-
-[prewarm]
-duration_s = 0.0
-"""
 WAIT_S: Final = 30.0
 PAGE: Final = "0123456789abcdef"
 OTHER: Final = "fedcba9876543210"

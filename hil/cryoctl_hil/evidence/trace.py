@@ -123,12 +123,12 @@ def is_like(event: Mapping[str, Any], kind: str, where: Mapping[str, Any]) -> bo
 class LiveTrace(Trace):
     """A trace that grows while a test runs."""
 
-    def add_sample(self, sample: Sample, now_s: float) -> None:
+    def sample(self, sample: Sample, now_s: float) -> None:
         """Append a sample, its time as exact as a recording keeps it."""
         self.now_s.append(round(now_s * _NS_PER_S) / _NS_PER_S)  # type: ignore[attr-defined]
         for name, value in zip(SIGNALS, sample, strict=True):
             self.columns[name].append(nan if value is None else value)  # type: ignore[attr-defined]
 
-    def add_event(self, event: LogEvent) -> None:
+    def event(self, event: LogEvent) -> None:
         """Append an event as it will stand in the recording."""
         self.events.append(json.loads(event.to_json()))

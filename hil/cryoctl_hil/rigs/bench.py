@@ -16,9 +16,7 @@ from cryoctl.clock import monotonic_s, utc_now
 from cryoctl.key_store import keys_on
 from cryoctl.record_queue import QueuedRecorder
 from cryoctl.recorder import PROFILE, Recorder
-from cryoctl.records import Control, IceEstimate, LogEvent
-from cryoctl.sample import Sample
-from cryoctl.storage import Storage
+from cryoctl.watch import WatchedSink
 from cryoctl_hil.evidence.trace import LiveTrace
 from cryoctl_hil.rigs.bench_host import BenchHost
 from cryoctl_hil.rigs.drive import RealDrive, VirtualDrive
@@ -37,49 +35,6 @@ DRAIN_S: Final = 10.0
 LINK_BACK_S: Final = 15.0
 """So long a lost link may take to come back, before the probe counts as unsafe."""
 LOOK_S: Final = 0.1
-
-
-class BenchSink:
-    """Passes records on to a recorder, and keeps samples and events for measurements."""
-
-    def __init__(self, recorder: Recorder | QueuedRecorder, trace: LiveTrace) -> None:
-        self._recorder = recorder
-        self._trace = trace
-
-    @property
-    def storage(self) -> Storage:
-        """How the recording stands."""
-        return self._recorder.storage
-
-    def received(self, body: bytes, now_s: float) -> None:
-        """Record a frame that came in."""
-        self._recorder.received(body, now_s)
-
-    def sent(self, body: bytes, now_s: float) -> None:
-        """Record a frame that went out."""
-        self._recorder.sent(body, now_s)
-
-    def sample(self, sample: Sample, now_s: float) -> None:
-        """Record and keep a sample."""
-        self._trace.add_sample(sample, now_s)
-        self._recorder.sample(sample, now_s)
-
-    def control(self, control: Control, now_s: float) -> None:
-        """Record a control tick."""
-        self._recorder.control(control, now_s)
-
-    def estimate(self, estimate: IceEstimate, now_s: float) -> None:
-        """Record what the observer makes of the ice."""
-        self._recorder.estimate(estimate, now_s)
-
-    def vendor(self, message_id: int, payload: bytes, now_s: float) -> None:
-        """Record a vendor message."""
-        self._recorder.vendor(message_id, payload, now_s)
-
-    def event(self, event: LogEvent) -> None:
-        """Record and keep an event."""
-        self._trace.add_event(event)
-        self._recorder.event(event)
 
 
 class Bench:
@@ -135,7 +90,7 @@ class Bench:
         if self.unsafe:
             raise UnsafeProbeError(self.unsafe)
         trace = LiveTrace()
-        sink = BenchSink(self._record(path, told), trace)
+        sink = WatchedSink(self._record(path, told), trace)
         try:
             probe = self._new_probe(sink, trace)
             self._check_identity(probe.hello)
@@ -174,7 +129,7 @@ class Bench:
 
     # -- parts -----------------------------------------------------------------------------------
 
-    def _new_probe(self, sink: BenchSink, trace: LiveTrace) -> Probe:
+    def _new_probe(self, sink: WatchedSink, trace: LiveTrace) -> Probe:
         if self._kept is None:
             host, drive = self._open_virtual(sink) if self.rig.is_virtual else self._open_real(sink)
             probe = Probe(host, drive, self.profile, trace)
@@ -197,7 +152,7 @@ class Bench:
             reason = session.mismatch or "it does not answer"
             raise LinkError(f"no session with the probe: {reason}") from error
 
-    def _open_virtual(self, sink: BenchSink) -> tuple[BenchHost, VirtualDrive]:
+    def _open_virtual(self, sink: WatchedSink) -> tuple[BenchHost, VirtualDrive]:
         url = self.rig.device
         if url.get("seed") is None:
             url = url.with_params(("seed", str(self._seed)))
@@ -210,7 +165,7 @@ class Bench:
         host = BenchHost(self.profile, key, nonce_seed=nonce_seed, sink=sink)
         return host, VirtualDrive(peer)
 
-    def _open_real(self, sink: BenchSink) -> tuple[BenchHost, RealDrive]:
+    def _open_real(self, sink: WatchedSink) -> tuple[BenchHost, RealDrive]:
         station = self._station or Station(self.rig)
         self._station = station
         self.faults, self._switch = station.faults, station.switch

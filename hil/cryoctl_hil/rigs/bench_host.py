@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cryoctl.commands import NOTHING
 from cryoctl.interlocks import Interlocks, TripNotice
-from cryoctl.records import LogEvent, RecordSink
+from cryoctl.records import LogEvent, RecordSink, event_data, hello_data
 from cryoctl.sample import Sample, to_sample
 from cryoctl_protocol.codes import (
     TRIP_RULES,
@@ -29,7 +29,7 @@ from cryoctl_protocol.codes import (
 from cryoctl_protocol.device_keys import KeyRing
 from cryoctl_protocol.framing import Reject
 from cryoctl_protocol.host_session import CommandFailed, HostSession, Phase, VendorFrame
-from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry, unpadded
+from cryoctl_protocol.messages import Ack, Done, Event, Hello, Telemetry
 from cryoctl_protocol.profile import Profile
 from cryoctl_protocol.wrapping import until_ms
 
@@ -243,31 +243,12 @@ class BenchHost:
     # -- what the probe says of itself -----------------------------------------------------------
 
     def _on_event(self, event: Event, now_s: float) -> None:
-        code = EventCode(event.code)
-        self.log(
-            "device",
-            now_s,
-            event=code.name,
-            state=DeviceState(event.state).name,
-            trip=Trip(event.trip).name,
-            value=event.value,
-            limit=event.limit,
-            device_ms=event.device_ms,
-        )
-        if code is EventCode.SESSION_DROPPED and self.is_open:
+        self.log("device", now_s, **event_data(event))
+        if event.code == EventCode.SESSION_DROPPED and self.is_open:
             self.session.open(now_s)
 
     def _on_hello(self, hello: Hello, now_s: float) -> None:
-        self.log(
-            "hello",
-            now_s,
-            device=unpadded(hello.device_id),
-            firmware=unpadded(hello.firmware_id),
-            profile=unpadded(hello.profile_id),
-            boot_id=hello.boot_id,
-            key_id=hello.key_id,
-            owned=hello.owned,
-        )
+        self.log("hello", now_s, **hello_data(hello))
         if hello.host_nonce == 0:
             self.boots += 1
             if self.is_open:

@@ -14,14 +14,14 @@ from contextlib import suppress
 from typing import Final, Protocol, TypeVar
 
 from cryoctl.core import TICK_S, tick_time_s
+from cryoctl.lockstep import STEPS_PER_S
 from cryoctl.port_link import RealTimeLoop
 from cryoctl.run_thread import LOOK_S
+from cryoctl.supervisor import open_until_there
 from cryoctl_protocol.framing import DELIMITER, Deframer, wrap
 from cryoctl_protocol.peer import FrameLink, LinkError, SyncPeer
 
-STEPS_PER_S: Final = 100
 _STEPS_PER_TICK: Final = round(TICK_S * STEPS_PER_S)
-_REOPEN_S: Final = 0.5
 
 T = TypeVar("T")
 
@@ -317,8 +317,11 @@ class RealDrive:
                 self._lose(str(error))
                 if self._open_again is None:
                     return
-                await self._bring_back(self._open_again)
-                errors = 0
+                self._link = await open_until_there(self._open_again)
+                self.gone, errors = "", 0
+                if self._host is not None:
+                    self._host.on_link_back(self._loop.time())
+                    await self._send()
                 continue
             host = self._host
             if host is None or self.cuts.to_host:
@@ -329,19 +332,6 @@ class RealDrive:
             host.on_body(frame.data, frame.received_s)
             await self._send()
             self._look()
-
-    async def _bring_back(self, open_again: Callable[[], FrameLink]) -> None:
-        while True:
-            await asyncio.sleep(_REOPEN_S)
-            try:
-                self._link = await self._loop.run_in_executor(None, open_again)
-            except LinkError:
-                continue
-            self.gone = ""
-            if self._host is not None:
-                self._host.on_link_back(self._loop.time())
-                await self._send()
-            return
 
     async def _send(self) -> None:
         if self._host is None:
