@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import inspect
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +25,37 @@ settings.load_profile("repeatable")
 if hasattr(signal, "SIGHUP"):
     # Under nohup the programs that tests start would inherit that it is ignored.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+WAITS_PRIORITY, WORKS_PRIORITY = 0, 15
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Start two workers for each processor: half of the time a test waits for real seconds."""
+    return 2 * (os.cpu_count() or 1)
+
+
+def may_go_back() -> bool:
+    """Return True if this process may have the processor sooner again after it stood back."""
+    if not hasattr(os, "setpriority"):
+        return False
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, before + 1)
+        os.setpriority(os.PRIO_PROCESS, 0, before)
+    return os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+CHOOSES_PRIORITY = may_go_back()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Have tests that only work stand back for those that must be in time, and their programs."""
+    if CHOOSES_PRIORITY:
+        waits = item.get_closest_marker("real_time") is not None
+        os.setpriority(os.PRIO_PROCESS, 0, WAITS_PRIORITY if waits else WORKS_PRIORITY)
 
 
 def pytest_collection_finish() -> None:

@@ -141,32 +141,18 @@ STILL_MS = 60.0
 """After 100 ms without readings a board finds its sensors broken, and it is right to."""
 
 
-def stood_still(said: str) -> str:
-    """Return how long this machine stood still by its own clock; empty if it did not for long."""
-    longest = max(map(float, re.findall(r"max (\d+\.\d+) ms", said)), default=0.0)
-    return f"{longest:.0f} ms" if longest > STILL_MS else ""
-
-
 class BoardController(Controller):
     """``cryoctl run`` on a probe whose firmware is a board."""
 
-    def until(self, word: str) -> None:
-        """Read what it says until a line has ``word`` in it."""
-        assert self.process.stdout is not None
-        if not any(word in line for line in self.process.stdout):
-            told = self.end()
-            assert stood_still(told.probe), f"it ended without saying {word}: {told.summary}"
-            raise TooBusyError
+    @staticmethod
+    def stood_still(told: Told) -> bool:
+        """Return True if the machine did for long, by the board's own clock."""
+        return board_stood_still(told.probe)
 
-    def ended_by(self, *causes: str) -> Told:
-        """Return how it ended; another cause on a machine that stood still tells nothing."""
-        told = self.end()
-        trips = told.summary["trips"]
-        if stood_still(told.probe) and (not trips if causes else trips):
-            raise TooBusyError
-        if stood_still(told.probe) and trips and trips[0]["id"] not in causes:
-            raise TooBusyError
-        return told
+
+def board_stood_still(said: str) -> bool:
+    """Return True if the machine did for long, by what a board said when it ended."""
+    return max(map(float, re.findall(r"max (\d+\.\d+) ms", said)), default=0.0) > STILL_MS
 
 
 def a_treatment_on_a_board(processes: ExitStack, folder: Path, _served: str) -> Told:

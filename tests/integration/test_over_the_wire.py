@@ -115,35 +115,46 @@ class Controller:
     def until(self, word: str) -> None:
         """Read what it says until a line has ``word`` in it."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            if word in line:
-                return
-        told = undisturbed(self.end())
-        raise AssertionError(f"it ended without saying {word}: {told.summary}")
+        if not any(word in line for line in self.process.stdout):
+            told = self._end(is_told=False)
+            raise AssertionError(f"it ended without saying {word}: {told.summary}")
 
-    def end(self) -> Told:
-        """Wait for its end, then end the probe."""
+    def ended_by(self, *causes: str) -> Told:
+        """Wait for its end, and end the probe.
+
+        Args:
+            causes: One of them must have ended it; none if it was to come to its own end.
+
+        Raises:
+            TooBusyError: It ended otherwise, on a machine that had stood still meanwhile.
+        """
+        return self._end(*causes)
+
+    def _end(self, *causes: str, is_told: bool = True) -> Told:
         self.process.communicate(timeout=60.0)
         said = self.probe.stop() if self.probe.process.poll() is None else ""
         self.probe.process.communicate()
         run = self.folder / "run"
         summary = json.loads((run / "summary.json").read_text("utf-8"))
-        if summary["trips"] and summary["trips"][0]["id"] == "TICK_LATE":
+        told = Told(self.process.returncode, summary, run / "run.mcap", said)
+        first = [trip["id"] for trip in summary["trips"][:1]]
+        whole = not (causes or summary["failure"] or summary["frames_lost"])
+        is_told &= first[0] in causes if first else whole
+        if not is_told and self.stood_still(told):
             raise TooBusyError
-        return Told(self.process.returncode, summary, run / "run.mcap", said)
+        return told
 
-
-def undisturbed(told: Told) -> Told:
-    """Return a whole treatment; one that tripped after the probe had lost time tells nothing."""
-    lost = re.search(r"(\d+) ticks", told.probe)
-    assert lost is not None
-    if told.summary["trips"] and int(lost[1]) > 0:
-        raise TooBusyError
-    return told
+    @staticmethod
+    def stood_still(told: Told) -> bool:
+        """Return True if the machine did for long, as the controller or the probe saw it."""
+        lost = re.search(r"(\d+) ticks", told.probe)
+        return told.summary["tick_late_ms_max"] > STILL_MS or (
+            lost is not None and int(lost[1]) > 0
+        )
 
 
 def a_whole_treatment(processes: ExitStack, folder: Path, served: str) -> Told:
-    return undisturbed(Controller(processes, folder, serve_probe(processes, served)).end())
+    return Controller(processes, folder, serve_probe(processes, served)).ended_by()
 
 
 def a_treatment_at_a_broker(processes: ExitStack, folder: Path, served: str) -> Told:
@@ -152,21 +163,21 @@ def a_treatment_at_a_broker(processes: ExitStack, folder: Path, served: str) -> 
     probe = Served(
         processes, "cryoctl", "sim", "--serial", DEVICE, "--mqtt", broker.url(name, device="")
     )
-    return undisturbed(Controller(processes, folder, probe, broker.url(desk)).end())
+    return Controller(processes, folder, probe, broker.url(desk)).ended_by()
 
 
 def a_probe_that_dies(processes: ExitStack, folder: Path, served: str) -> Told:
     controller = Controller(processes, folder, serve_probe(processes, served))
     controller.until("COOLING")
     controller.probe.process.kill()
-    return controller.end()
+    return controller.ended_by("LINK")
 
 
 def a_ctrl_c(processes: ExitStack, folder: Path, served: str) -> Told:
     controller = Controller(processes, folder, serve_probe(processes, served))
     controller.until("HOLD")
     controller.process.send_signal(signal.SIGINT)
-    return controller.end()
+    return controller.ended_by("OPERATOR_STOP")
 
 
 def a_replugged_cable(processes: ExitStack, folder: Path, served: str) -> Told:
@@ -177,13 +188,14 @@ def a_replugged_cable(processes: ExitStack, folder: Path, served: str) -> Told:
     between.process.send_signal(cable.PULL)
     time.sleep(1.0)
     between.process.send_signal(cable.PLUG)
-    told = controller.end()
+    told = controller.ended_by("LINK")
     between.process.communicate()
     return told
 
 
 Story = Callable[[ExitStack, Path, str], Told]
 TELLINGS = 3
+STILL_MS = 60.0
 AT_ONCE = 4
 STORIES: dict[str, tuple[Story, str]] = {
     "pty": (a_whole_treatment, "pty"),
