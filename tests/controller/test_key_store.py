@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from cryoctl.cli import invoke
 from cryoctl.key_store import KeyStore, key_folder, read_device_keys
 from cryoctl_protocol.device_keys import DeviceKey, DeviceKeys, parse_device_keys
 from cryoctl_protocol.toml_text import FileError
+from tests.support.c_device import compiler
 
 posix_only = pytest.mark.skipif(os.name != "posix", reason="files have no such modes here")
 SECRET = re.compile(r"(?:[0-9a-f]{2}){16,}")
@@ -284,7 +284,6 @@ def test_retire_asks_first(
     assert len(store(folder).read("CRYO-0001").keys) == 2
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on this machine")
 def test_the_export_for_a_firmware_compiles_and_holds_the_keys(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,7 +300,7 @@ def test_the_export_for_a_firmware_compiles_and_holds_the_keys(
     )
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-o", str(tmp_path / "main")]
 
-    subprocess.run(["gcc", str(source), *flags], check=True)
+    subprocess.run([*compiler(), str(source), *flags], check=True)
     printed = subprocess.run([tmp_path / "main"], check=True, capture_output=True, text=True).stdout
 
     held = store(folder).read("CRYO-0001")

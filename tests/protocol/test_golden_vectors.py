@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import shutil
 import struct
 import subprocess
 import zlib
@@ -19,6 +18,7 @@ from cryoctl_protocol.codes import Answer
 from cryoctl_protocol.device_session import DeviceSession
 from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, Reject, build, parse, wrap
 from cryoctl_protocol.messages import MESSAGE_BY_ID, MESSAGES, Ack, Command, Hello
+from tests.support.c_device import compiler
 from tests.support.protocol_builders import identity
 
 PROTOCOL = Path(__file__).parents[2] / "protocol"
@@ -262,18 +262,15 @@ def test_a_golden_conversation_goes_as_written(vector: dict[str, Any]) -> None:
 
 # -- the C header --------------------------------------------------------------------------------
 
-needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="no gcc on this machine")
-C_FLAGS = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{PROTOCOL / 'c'}"]
+C_FLAGS = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", f"-I{PROTOCOL / 'c'}"]
 
 
-@needs_gcc
 def test_the_header_compiles_without_a_warning_and_its_structures_have_the_sizes() -> None:
     header = PROTOCOL / "c" / "cryo_protocol.h"
 
-    subprocess.run([*C_FLAGS, "-fsyntax-only", "-x", "c", str(header)], check=True)
+    subprocess.run([*compiler(), *C_FLAGS, "-fsyntax-only", "-x", "c", str(header)], check=True)
 
 
-@needs_gcc
 def test_the_structures_of_the_header_read_the_golden_frames(tmp_path: Path) -> None:
     """A C program copies each payload into its structure and prints every field."""
     lines = ["#include <inttypes.h>", "#include <stdio.h>", "#include <string.h>"]
@@ -298,7 +295,7 @@ def test_the_structures_of_the_header_read_the_golden_frames(tmp_path: Path) -> 
     source, program = tmp_path / "read.c", tmp_path / "read"
     source.write_text("\n".join(lines))
 
-    subprocess.run([*C_FLAGS, str(source), "-o", str(program)], check=True)
+    subprocess.run([*compiler(), *C_FLAGS, str(source), "-o", str(program)], check=True)
     printed = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
 
     assert printed.split() == expected
