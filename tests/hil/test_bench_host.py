@@ -135,8 +135,10 @@ def test_every_state_can_be_come_to(probe: Probe, state: DeviceState) -> None:
 
 
 def test_a_leak_test_counts_until_the_next_one_or_a_boot(bench: Bench, probe: Probe) -> None:
-    probe.make_ready()
+    probe.arm()
+    assert probe.ask(Op.LEAK_TEST) is Answer.WRONG_STATE
     assert probe.leak_tested
+    probe.end()
     probe.command(Op.LEAK_TEST)
     assert not probe.leak_tested
     probe.end()

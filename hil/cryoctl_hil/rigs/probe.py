@@ -66,6 +66,8 @@ class Probe:
         self.time_limit_s: float | None = None
         self._marks: dict[str, int] = {}
         self.leak_tested = False
+        self._voided: dict[int, int | None] = {}
+        """Boot of the leak test that another one made void, by the other's counter."""
 
     # -- to look at ------------------------------------------------------------------------------
 
@@ -176,9 +178,11 @@ class Probe:
         """Send an operation, allowed or not; return its counter without waiting for an answer."""
         session = self.host.session
         self._run(lambda: not session.busy, ANSWER_S, f"the answer before {op.name}")
+        counter = self.drive.do(lambda now_s: self.host.send(op, now_s, **fields))
         if op is Op.LEAK_TEST:
+            self._voided[counter] = self._tested_boot
             self.leak_tested = False  # The older result is void, however this one ends.
-        return self.drive.do(lambda now_s: self.host.send(op, now_s, **fields))
+        return counter
 
     def ask(self, op: Op, **fields: int) -> Answer:
         """Send an operation, allowed or not; return the probe's answer."""
@@ -198,7 +202,11 @@ class Probe:
         self.drive.run(
             lambda: host.samples > seen, FRESH_S
         )  # The older one tells the state before.
-        return host.answers[counter]
+        answer = host.answers[counter]
+        tested_boot = self._voided.pop(counter, None)
+        if tested_boot is not None and answer is not Answer.ACCEPTED:
+            self._tested_boot = tested_boot  # What is refused changes nothing.
+        return answer
 
     def command(self, op: Op, **fields: int) -> int:
         """Send an operation that the probe has to take; return its counter."""
