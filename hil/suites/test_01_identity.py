@@ -27,6 +27,22 @@ LIMITS = {
     "co2-20g": (-82.0, 76.0, None, None, 180.0, None, 20.0, 43.0),
 }
 """As the requirements have them: a profile that was changed must not change what is tested."""
+# fmt: off
+AT_REST = (
+    # signal, lowest, highest, unit, requirement that rests on it
+    ("tip_temp_c",           -5.0, 42.0, "°C",   "SR-05"),
+    ("tip_2_temp_c",         -5.0, 42.0, "°C",   "SR-28"),
+    ("skin_temp_c",           5.0, 43.0, "°C",   "SR-42"),
+    ("cartridge_temp_c",      0.0, 40.0, "°C",   "SR-28"),
+    ("supply_pressure_bar",  20.0, 76.0, "bar",  "SR-18"),
+    ("exhaust_pressure_bar",  0.8,  1.3, "bar",  "SR-18"),
+    ("exhaust_flow_mg_s",    -1.0,  1.7, "mg/s", "SR-08"),
+    ("battery_v",             3.0,  5.5, "V",    "SR-36"),
+)
+# fmt: on
+"""Over a liquid gas above 0 °C no pressure is below 20 bar; a lithium cell has 3.0 to 4.2 V."""
+TIPS_APART_C = 15.0
+"""One needle is not twice as warm at its front as at its rear, with nothing on."""
 
 
 @pytest.mark.requirement("SR-28")
@@ -98,3 +114,32 @@ def test_the_probe_rests_when_it_is_met(probe: Probe, measure: Measure) -> None:
     end = probe.mark("half a second later")
     for signal in ("valve", "shutoff_open", "tip_heater", "skin_warmer", "stimulus_ma"):
         measure.reading(signal, signal, "max", begin, end, at_most=0.0)
+
+
+@pytest.mark.requirement("SR-05")
+@pytest.mark.requirement("SR-08")
+@pytest.mark.requirement("SR-11")
+@pytest.mark.requirement("SR-18")
+@pytest.mark.requirement("SR-28")
+@pytest.mark.requirement("SR-36")
+@pytest.mark.requirement("SR-42")
+def test_readings_at_rest_can_be_true(probe: Probe, measure: Measure) -> None:
+    """At rest every reading is in its unit and near what it must be."""
+    begin = probe.mark("begin")
+    probe.let_pass(1.0)
+    end = probe.mark("end")
+    for signal, low, high, unit, requirement in AT_REST:
+        measure.reading(
+            signal, signal, "mean", begin, end, at_least=low, at_most=high, unit=unit,
+            requirement=requirement,
+        )  # fmt: skip
+    for signal in ("tip_temp_c", "supply_pressure_bar"):
+        measure.reading(
+            f"{signal} lives", signal, "span", begin, end, at_least=0.001, requirement="SR-28"
+        )
+    tip_c, tip_2_c = probe.sample.tip_temp_c, probe.sample.tip_2_temp_c
+    if tip_c is not None and tip_2_c is not None:
+        apart_c = abs(tip_c - tip_2_c)
+        measure.value(
+            "tip and rear apart", apart_c, at_most=TIPS_APART_C, unit="°C", requirement="SR-11"
+        )

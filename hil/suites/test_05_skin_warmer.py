@@ -14,6 +14,8 @@ from cryoctl_hil.rigs.trip_check import TripCheck
 from cryoctl_protocol.codes import DeviceState, Op, SafeAction, Trip
 
 pytestmark = pytest.mark.requirement("SR-42")
+LONG_S = 45.0
+"""Long enough for a warmer that knows no end to have the skin above 43 °C."""
 
 
 def test_it_warms_the_skin_and_ends_in_time(probe: Probe, measure: Measure) -> None:
@@ -36,8 +38,10 @@ def test_it_warms_the_skin_and_ends_in_time(probe: Probe, measure: Measure) -> N
         measure.reading(f"{signal} beside it", signal, "max", asked, end, at_most=0.0)
 
 
-def test_it_never_warms_longer_than_120_s(probe: Probe, answered: AnswerCheck) -> None:
-    """120 s of prewarming are allowed, and neither 0 nor 120.001 s."""
+def test_it_never_warms_longer_than_120_s(
+    probe: Probe, measure: Measure, answered: AnswerCheck
+) -> None:
+    """120 s of prewarming are allowed, and neither 0 nor 120.001 s; no skin gets hot of it."""
     probe.start()
     for duration_ms, answer in (
         (0, "OUT_OF_RANGE"),
@@ -45,6 +49,13 @@ def test_it_never_warms_longer_than_120_s(probe: Probe, answered: AnswerCheck) -
         (120_000, "ACCEPTED"),
     ):
         answered(answer, Op.PREWARM, {"duration_ms": duration_ms}, name=f"{duration_ms} ms")
+
+    begun = probe.mark("warming")
+    probe.let_pass(LONG_S)
+    end = probe.mark("end")
+    measure.reading("skin", "skin_temp_c", "max", begun, end, at_most=43.0, unit="°C")
+    warming = float(DeviceState.PREWARM)
+    measure.reading("state", "state", "last", begun, end, at_least=warming, at_most=warming)
 
 
 @pytest.mark.needs("faults")

@@ -116,6 +116,7 @@ def test_arm_authorises_so_many_freezes_and_no_more(probe: Probe, answered: Answ
 
 
 @pytest.mark.requirement("SR-26")
+@pytest.mark.requirement("SR-06")
 @pytest.mark.requirement("SR-09")
 @pytest.mark.requirement("SR-16")
 def test_values_out_of_range_are_refused(probe: Probe, answered: AnswerCheck) -> None:
@@ -127,29 +128,28 @@ def test_values_out_of_range_are_refused(probe: Probe, answered: AnswerCheck) ->
     most_mj = round(limits.thaw_energy_j_max * 1000.0)
     freeze = {"setpoint_mdegc": coldest, "duration_ms": longest}
 
-    def expect(op: Op, answer: str, **fields: int) -> None:
+    def expect(requirement: str, op: Op, answer: str, **fields: int) -> None:
         told = ", ".join(f"{name} {value}" for name, value in fields.items())
-        requirement = {Op.THAW: "SR-16", Op.FREEZE: "SR-09"}.get(op, "SR-26")
         answered(answer, op, fields, name=f"{op.name} {told}", requirement=requirement)
 
     probe.make_ready()
-    expect(Op.ARM, "OUT_OF_RANGE", cycles=0, treatment_hash=TREATMENT_HASH)
+    expect("SR-26", Op.ARM, "OUT_OF_RANGE", cycles=0, treatment_hash=TREATMENT_HASH)
     probe.start()
-    for wrong in (
-        {"setpoint_mdegc": coldest - 1},
-        {"setpoint_mdegc": warmest + 1},
-        {"duration_ms": 0},
-        {"duration_ms": longest + 1},
+    for requirement, wrong in (
+        ("SR-06", {"setpoint_mdegc": coldest - 1}),
+        ("SR-06", {"setpoint_mdegc": warmest + 1}),
+        ("SR-09", {"duration_ms": 0}),
+        ("SR-09", {"duration_ms": longest + 1}),
     ):
-        expect(Op.FREEZE, "OUT_OF_RANGE", **freeze | wrong)
-    expect(Op.FREEZE, "ACCEPTED", **freeze)
+        expect(requirement, Op.FREEZE, "OUT_OF_RANGE", **freeze | wrong)
+    expect("SR-09", Op.FREEZE, "ACCEPTED", **freeze)
     probe.wait_for_state(DeviceState.FREEZE, within_s=1.0)
-    expect(Op.SETPOINT, "OUT_OF_RANGE", setpoint_mdegc=coldest - 1)
-    expect(Op.SETPOINT, "OUT_OF_RANGE", setpoint_mdegc=warmest + 1)
-    expect(Op.SETPOINT, "ACCEPTED", setpoint_mdegc=warmest)
+    expect("SR-06", Op.SETPOINT, "OUT_OF_RANGE", setpoint_mdegc=coldest - 1)
+    expect("SR-06", Op.SETPOINT, "OUT_OF_RANGE", setpoint_mdegc=warmest + 1)
+    expect("SR-06", Op.SETPOINT, "ACCEPTED", setpoint_mdegc=warmest)
     for energy_mj, answer in ((0, "OUT_OF_RANGE"), (most_mj + 1, "OUT_OF_RANGE")):
-        expect(Op.THAW, answer, mode=ThawMode.ACTIVE, energy_mj=energy_mj)
-    expect(Op.THAW, "ACCEPTED", mode=ThawMode.ACTIVE, energy_mj=most_mj)
+        expect("SR-16", Op.THAW, answer, mode=ThawMode.ACTIVE, energy_mj=energy_mj)
+    expect("SR-16", Op.THAW, "ACCEPTED", mode=ThawMode.ACTIVE, energy_mj=most_mj)
 
 
 @pytest.mark.requirement("SR-41")
@@ -220,7 +220,13 @@ def test_no_freeze_while_the_tip_is_heated(
     probe: Probe, measure: Measure, answered: AnswerCheck
 ) -> None:
     """FREEZE is refused while the tip is heated, and no sample has valve and heater on."""
+    asked = probe.mark("freeze")
     probe.freeze()
+    probe.wait(lambda s: s.valve > 0.5, within_s=1.0, step="the valve opens")
+    opened = probe.mark("valve open")
+    for signal in ("tip_heater", "stimulus_ma"):
+        name = f"{signal} beside the valve"
+        measure.reading(name, signal, "max", asked, opened, at_most=0.0)
     probe.cool_to(-15.0)
     begun = probe.mark("thaw")
     probe.command(Op.THAW, mode=ThawMode.ACTIVE, energy_mj=2_000)
@@ -237,7 +243,9 @@ def test_no_freeze_while_the_tip_is_heated(
         )
     ]
     measure.value("samples with both on", sum(both), at_most=0)
-    measure.reading("valve in the thaw", "valve", "max", begun, end, at_most=1.0)
+    shut = when("valve", "==", 0.0, after=begun)
+    measure.time("thaw to valve shut", begun, shut, at_most_s=0.1)
+    measure.reading("valve in the thaw", "valve", "max", shut, end, at_most=0.0)
 
 
 @pytest.mark.requirement("SR-26")

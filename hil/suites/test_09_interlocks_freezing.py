@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import pytest
 
 from cryoctl_hil.evidence.measure import Measure
@@ -13,6 +15,7 @@ from cryoctl_hil.rigs.trip_check import TripCheck
 from cryoctl_protocol.codes import DeviceState, HostMode, Op, SafeAction, ThawMode, Trip
 
 faults = pytest.mark.needs("faults")
+OPEN_AIR_BAR = 1.013
 BOUNCE_S = 0.15
 """Long enough for every cause that counts samples, too short for the bench's own guard."""
 
@@ -170,12 +173,15 @@ def more_bar(offset_bar: float) -> str:
 def test_a_blocked_exhaust_shuts_the_supply(
     probe: Probe, inject: Injector, tripped: TripCheck
 ) -> None:
-    """A blocked exhaust shuts the supply within 50 ms of the reading above 2.5 bar."""
+    """0.3 bar below its trip pressure the freeze goes on; above it the supply shuts in 50 ms."""
     trip_bar = probe.profile.limits.exhaust_trip_bar
     freeze(probe)
-    goes_on(probe, "an open exhaust", for_s=0.3)
+    goes_on(probe, "an open exhaust", for_s=0.6)
+    drop_bar = reading(probe.sample.exhaust_pressure_bar) - OPEN_AIR_BAR
 
-    begun = inject("exhaust_blocked")
+    inject(narrowed(drop_bar, trip_bar - 0.3))
+    goes_on(probe, "below the trip pressure", for_s=0.6)
+    begun = inject(narrowed(drop_bar, trip_bar + 0.7))
 
     tripped(
         Trip.EXHAUST_BLOCKED,
@@ -185,6 +191,12 @@ def test_a_blocked_exhaust_shuts_the_supply(
         seen=when("exhaust_pressure_bar", ">", trip_bar, after=begun),
         safe_within_s=0.05,
     )
+
+
+def narrowed(drop_bar: float, exhaust_bar: float) -> str:
+    """Return the fault that has an exhaust with this drop come to a pressure, by its square."""
+    opening = sqrt(drop_bar / (exhaust_bar - OPEN_AIR_BAR))
+    return f"exhaust_blocked(open_fraction={opening:.3f})"
 
 
 @faults
@@ -213,7 +225,14 @@ def test_a_valve_that_stays_open_has_the_second_shut_off_close(
 ) -> None:
     """A stuck valve shuts the second shut-off coast_s + 300 ms after closing, or 200 ms later."""
     coast_s = probe.profile.limits.coast_s
+    nominal_mg_s = probe.profile.limits.nominal_flow_mg_s
     freeze(probe)
+    opened = probe.mark("valve open")
+    probe.let_pass(1.0)
+    measure.reading(
+        "flow through the open valve", "exhaust_flow_mg_s", "max", opened, probe.mark("it flows"),
+        at_least=0.5 * nominal_mg_s, at_most=1.3 * nominal_mg_s, unit="mg/s",
+    )  # fmt: skip
 
     inject("valve_stuck_open")
     told = probe.mark("told to shut")
@@ -315,7 +334,9 @@ def test_the_probe_ends_a_freeze_by_itself(probe: Probe, measure: Measure) -> No
     ended = when("state", "==", float(DeviceState.THAW), after=begun)
     measure.time("freeze", begun, ended, at_least_s=1.9, at_most_s=2.1)
     end = probe.mark("end")
-    measure.reading("by its own count", "freeze_s", "max", begun, end, at_most=2.1, unit="s")
+    measure.reading(
+        "by its own count", "freeze_s", "max", begun, end, at_least=1.9, at_most=2.1, unit="s"
+    )
     measure.reading("valve", "valve", "max", ended, end, at_most=0.0)
 
 

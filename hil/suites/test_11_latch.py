@@ -14,6 +14,7 @@ from cryoctl_protocol.codes import DeviceState, Op, SafeAction, Trip
 
 pytestmark = pytest.mark.requirement("SR-27")
 OUTPUTS = ("valve", "shutoff_open", "skin_warmer", "stimulus_ma")
+LATCHED_S = 10.0
 
 
 def over_pressure(probe: Probe) -> str:
@@ -75,6 +76,26 @@ def test_the_first_cause_is_kept(
     inject.end("pressure_offset")
     probe.let_pass(1.3)
     answered("FAULT_LATCHED", Op.CLEAR, name="with the second cause there")
+
+
+@pytest.mark.parametrize(
+    "state", [DeviceState.SAFE, DeviceState.FAULT], ids=lambda state: state.name
+)
+def test_a_latch_stays_until_somebody_clears_it(
+    probe: Probe, measure: Measure, state: DeviceState
+) -> None:
+    """However long its cause has gone, a probe that has stopped waits for CLEAR."""
+    bring_to(probe, state)
+    cause = float(probe.trip)
+    latched = probe.mark("latched")
+    probe.let_pass(LATCHED_S)
+
+    end = probe.mark("end")
+    for name, wanted in (("state", float(state)), ("trip", cause)):
+        measure.reading(f"lowest {name}", name, "min", latched, end, at_least=wanted)
+        measure.reading(f"highest {name}", name, "max", latched, end, at_most=wanted)
+    measure.value("a cause", cause, at_least=1.0)
+    measure.count("cleared by itself", "device", latched, event="CLEARED", at_most=0.0)
 
 
 def test_a_stop_clears_no_sooner(probe: Probe, measure: Measure, answered: AnswerCheck) -> None:

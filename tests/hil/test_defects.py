@@ -37,7 +37,8 @@ from cryoctl_simulator import (
 from cryoctl_simulator.firmware_compiler import source_folders
 
 SHARE = (
-    "floor-2c-low", "no-stop", "clear-at-once", "arm-untested", "counter-unchecked", "no-lease",
+    "floor-2c-low", "no-stop", "clear-at-once", "clears-itself", "arm-untested", "thaw-ends-cold",
+    "counter-unchecked", "no-lease", "battery-in-cv", "heater-60s", "freeze-time-untold",
     "profile-hash", "c-no-floor",
 )  # fmt: skip
 OF_MODEL = [each for each in DEFECTS.values() if each.kind is Kind.MODEL]

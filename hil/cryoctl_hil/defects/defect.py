@@ -45,7 +45,8 @@ class Defect:
 
     Attributes:
         text: What is wrong with it.
-        requirements: Which it violates; tests of these are run first.
+        requirements: Which it violates, the one most concerned first; tests of these are run
+            first, in this order.
     """
 
     id: str

@@ -47,6 +47,14 @@ def _arm_untested(judge_arm: Any) -> Any:
     return changed
 
 
+def _prewarm_unseen(judge_prewarm: Any) -> Any:
+    def changed(limits: Any, s: Any, r: Any, command: Command) -> Answer:
+        answer = Answer(judge_prewarm(limits, s, r, command))
+        return Answer.ACCEPTED if answer is Answer.SENSOR else answer
+
+    return changed
+
+
 def _setpoint_kept(on_setpoint: Any) -> Any:
     def changed(self: FirmwareModel, command: Command) -> None:
         on_setpoint(self, command._replace(setpoint_mdegc=self.state.setpoint_mdegc))
@@ -289,7 +297,7 @@ COMMANDS: Final[tuple[Defect, ...]] = (
     defect("prewarm-endless", "prewarming does not end by itself", "SR-42",
         always(firmware_model, "prewarm_is_over", value=False)),
     defect("prewarm-unseen", "the skin is warmed without its sensor", "SR-42",
-        always(firmware_commands, "_judge_prewarm", Answer.ACCEPTED)),
+        instead(firmware_commands, "_judge_prewarm", _prewarm_unseen)),
     # Tests that the probe runs on itself.
     defect("leak-test-passes", "the leak test always passes", "SR-19",
         always(firmware_checks, "leak_test_is_ok", value=True)),

@@ -90,6 +90,8 @@ LIMITS: Final[tuple[Defect, ...]] = (
         limit(heater_tip_max_mdegc=60_000)),
     defect("thaw-energy-15j", "a thaw of 15 J is accepted", "SR-16",
         limit(thaw_energy_uj_max=15_000_000)),
+    defect("heater-60s", "the tip heater is on for 60 s", "SR-16",
+        limit(heater_on_ms_max=60_000)),
     defect("skin-hot-50c", "the skin warmer trips at 50 °C", "SR-42",
         constant("SKIN_HOT_MDEGC", 50_000)),
     defect("battery-low-1v", "the battery's limit is 1 V too low", "SR-36",

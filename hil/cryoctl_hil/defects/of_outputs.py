@@ -193,7 +193,8 @@ OUTPUTS: Final[tuple[Defect, ...]] = (
         reads(_tip_from_tip_2)),
     defect("open-circuit-unread", "open circuits are not read", "SR-11 SR-18",
         reads(_no_open_circuit)),
-    defect("all-late", "everything is seen and heard 200 ms late", "SR-05 SR-11 SR-18 SR-24",
+    defect("all-late", "everything is seen and heard 200 ms late",
+        "SR-29 SR-24 SR-05 SR-11 SR-18",
         instead(FirmwareModel, "tick", _all_late)),
     # Outputs.
     defect("valve-open-at-trip", "the valve stays 10 % open at a trip", "SR-05 SR-18",
@@ -219,7 +220,7 @@ OUTPUTS: Final[tuple[Defect, ...]] = (
         instead(firmware_drive, "heater_duty", _spends_freely)),
     defect("regulates-5c-warm", "the tip is regulated 5 °C above its set-point", "SR-13",
         instead(firmware_drive, "valve_duty", _shifted)),
-    defect("overshoots", "the regulator looks nowhere ahead and overshoots", "SR-06",
+    defect("overshoots", "the regulator looks nowhere ahead and overshoots", "SR-13 SR-06",
         limit(lead_ms=0, full_open_mdegc=100, integral_permille_per_c_s=900)),
     defect("thaw-ends-cold", "a thaw has ended at the first sample above 5 °C", "SR-14",
         constant("FREE_MS", 10)),

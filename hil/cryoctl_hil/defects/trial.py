@@ -106,19 +106,20 @@ def run_task(task: Task) -> Trial:
 
 
 class _Order:
-    """Has the tests of some requirements run first."""
+    """Has the tests of some requirements run first, those of the first requirement before all."""
 
     def __init__(self, requirements: Sequence[str]) -> None:
-        self._wanted = set(requirements)
+        self._wanted = requirements
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Sort, and keep the order otherwise."""
-        items.sort(key=self._comes_later)
+        items.sort(key=self._place)
 
-    def _comes_later(self, item: pytest.Item) -> bool:
+    def _place(self, item: pytest.Item) -> int:
         named = {mark.args[0] for mark in item.iter_markers("requirement")}
-        return not named & self._wanted
+        places = (place for place, wanted in enumerate(self._wanted) if wanted in named)
+        return next(places, len(self._wanted))
 
 
 # -- what it came to ---
