@@ -24,7 +24,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench validate generated scoreboard picture screenshots sizes dose sbom audit lock clean help
+.PHONY: run test assure check format bench peers validate generated scoreboard picture screenshots sizes dose sbom audit lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -53,8 +53,11 @@ format: $(DEV_STAMP) ## rewrite the code in the project's layout
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(DEV_STAMP) ## speed, time over every link, a fleet, campaigns, processor, memory; 8 min, BENCH_MINUTES=10 for a whole treatment
+bench: $(DEV_STAMP) ## speed, time over every link, fleets, campaigns, growth, memory; 12 min, BENCH_MINUTES=10 for a whole treatment
 	@BENCH_MINUTES=$(or $(BENCH_MINUTES),1) $(BIN)/python -m cryoctl_hil.bench $(ARGS)
+
+peers: $(DEV_STAMP) ## ours beside Lewis, tickit, caproto, pymavlink, construct, in .peers/; 4 min, page in docs/reference
+	@$(BIN)/python -m cryoctl_hil.peers $(ARGS)
 
 validate: $(DEV_STAMP) ## physics against exact solutions and published data; 1 min, page in runs/
 	@$(BIN)/cryoctl validate --out runs/validation $(ARGS)
@@ -97,7 +100,7 @@ lock: $(DEV_STAMP) ## choose new versions for constraints.txt
 		--all-extras --no-header --no-annotate --output-file constraints.txt pyproject.toml
 
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	rm -rf $(VENV) .peers .coverage .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	find $(ROOTS) tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help: ## this list

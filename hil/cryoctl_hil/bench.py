@@ -30,12 +30,15 @@ from cryoctl.virtual_time import VirtualTimeLoop
 from cryoctl_hil.bench_broker import slow_subscribers
 from cryoctl_hil.bench_campaign import print_campaigns
 from cryoctl_hil.bench_fleet import FleetFigures, watch_fleet
+from cryoctl_hil.bench_growth import print_growth
 from cryoctl_hil.bench_link import SPREAD_S, AckTimes, command_to_ack
 from cryoctl_hil.bench_load import TREATMENT_S, controller_load
 from cryoctl_hil.bench_physics import batch_speed, plant_speed, reference_speed
 from cryoctl_hil.bench_probe import LINKS, prompt_probe, ticking_probe
 from cryoctl_hil.bench_sample import SAMPLE
+from cryoctl_hil.bench_served_fleet import print_served_fleet
 from cryoctl_hil.bench_stop import StopTimes, request_to_wire, stop_times
+from cryoctl_hil.bench_throughput import print_throughput
 from cryoctl_protocol.auth import DEMO_KEY, TagKey
 from cryoctl_protocol.codec import decode, encode
 from cryoctl_protocol.framing import DELIMITER, Deframer, Parsed, build, parse, wrap
@@ -301,10 +304,13 @@ def main() -> None:
     minutes = minutes_asked()
     print_speeds()
     print_physics()
+    print_throughput()
+    print_growth()
     print_campaigns()
     print_ack_times()
     print_stop_times()
     print_fleet()
+    print_served_fleet()
     print_load(minutes)
 
 

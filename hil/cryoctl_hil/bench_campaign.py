@@ -1,24 +1,22 @@
-"""What campaigns cost: forks beside whole runs, growth with episodes, a search beside chance."""
+"""What campaigns cost: forks beside whole runs, a search beside chance."""
 
 from __future__ import annotations
 
 import json
-import mmap
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
+from math import prod
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from unittest.mock import patch
 
-import numpy as np
-
 from cryoctl.clock import cpu_s
-from cryoctl_hil.campaign.campaign_run import Tally, run_campaign
+from cryoctl_hil.campaign.campaign_run import Tally
 from cryoctl_hil.campaign.episode import Course, plan_of, run_plan
-from cryoctl_hil.campaign.executors import Chunk, Lines, episodes_of, here, run_chunk
+from cryoctl_hil.campaign.executors import Chunk, Lines, episodes_of, run_chunk
 from cryoctl_hil.campaign.search import search_campaign
 from cryoctl_hil.campaign.spec import read_campaign
 from cryoctl_hil.campaign.store import Store
@@ -28,17 +26,6 @@ from cryoctl_simulator import firmware_sensing
 from cryoctl_simulator.faults import CATALOGUE
 from cryoctl_simulator.firmware_config import DeviceLimits
 
-SHORT: Final = """
-schema = 1
-name = "short"
-episodes = {episodes}
-lasts_s = 2
-[choose]
-faults = ["", "tc_open@{{delay_s}}s"]
-[vary.delay_s]
-low = 0.1
-high = 1.5
-"""
 FORKS: Final = """
 schema = 1
 name = "forks"
@@ -51,9 +38,6 @@ follow_s = 4
 faults = {faults}
 """
 FORK_EVERY_S: Final = 0.2
-GROWTH: Final = (150, 300, 600)
-"""Episodes of each campaign whose time is taken, the best of a few rounds."""
-ROUNDS: Final = 2
 PLANTED: Final = """
 schema = 1
 name = "planted"
@@ -71,16 +55,16 @@ faults = ['''
 
 [vary.temp_c]
 low = {low.temp_c}
-high = 26
+high = {high.temp_c}
 [vary.hot_s]
 low = 18
 high = 23
 [vary.offset_bar]
 low = {low.offset_bar}
-high = 8
+high = {high.offset_bar}
 [vary.gain_percent]
 low = {low.gain_percent}
-high = 8
+high = {high.gain_percent}
 """
 """Three things that add to the supply's reading and a moment from which on the gas that was used
 takes away: all have to come together for a reading between the trip's value and one 2 % above."""
@@ -90,19 +74,28 @@ IN_FREEZE_S: Final = 17.97
 """Virtual time of the snapshot; the planted faults begin after it."""
 
 
-class Low(NamedTuple):
-    """Where the ranges of the planted campaign begin."""
+class Ends(NamedTuple):
+    """Where the ranges of the planted campaign begin, or end."""
 
     temp_c: float
     offset_bar: float
     gain_percent: float
 
 
-WHOLE: Final = Low(20.0, -45.0, -45.0)
-CORNER: Final = Low(22.0, 2.0, -1.5)
+WHOLE: Final = Ends(20.0, -45.0, -45.0)
+CORNER: Final = Ends(22.0, 2.0, -1.5)
 """Below any of these the reading stays below the trip's value, whatever the others are."""
-CORNER_SHARE: Final = (4.0 / 6.0) * (6.0 / 53.0) * (9.5 / 53.0)
-"""Of the whole, by volume."""
+HIGH: Final = Ends(26.0, 8.0, 8.0)
+CORNER_SHARE: Final = prod(
+    (high - corner) / (high - whole)
+    for whole, corner, high in zip(WHOLE, CORNER, HIGH, strict=True)
+)
+"""Of the whole, by volume: chance finds in the whole this share of what it finds in the corner."""
+
+
+def planted(episodes: int, *, seed: int, low: Ends = WHOLE) -> str:
+    """Return the campaign in which the defect is to be found."""
+    return PLANTED.format(episodes=episodes, seed=seed, low=low, high=HIGH)
 
 
 @contextmanager
@@ -157,7 +150,7 @@ def _in_freeze(text: str) -> bytes:
 
 def searched_until_found(seed: int, episodes_max: int = 2_000) -> int | None:
     """Return after how many episodes a search finds the planted defect; None if it does not."""
-    text = PLANTED.format(episodes=episodes_max, seed=seed, low=WHOLE) + SEARCHED
+    text = planted(episodes_max, seed=seed) + SEARCHED
     campaign = read_campaign(text, "planted")
     with supply_trip_raised(), tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "found", campaign)
@@ -166,15 +159,21 @@ def searched_until_found(seed: int, episodes_max: int = 2_000) -> int | None:
     return min(failed) + 1 if failed else None
 
 
-def found_by_chance(episodes: int, seed: int = 1, low: Low = CORNER) -> int:
-    """Return how many of so many random episodes find the planted defect."""
-    text = PLANTED.format(episodes=episodes, seed=seed, low=low)
+def needed_by_chance(episodes: int, seed: int = 1) -> float:
+    """Return how many random episodes it takes to find the planted defect once, in the mean.
+
+    Args:
+        episodes: So many are run, all in the corner, where finds are many; elsewhere are none.
+        seed: Of the draw.
+    """
+    text = planted(episodes, seed=seed, low=CORNER)
     with supply_trip_raised():
-        return sum(
+        hits = sum(
             bool(json.loads(line)["wrong"])
             for lines in from_freeze(text, [range(episodes)])
             for line in lines
         )
+    return episodes / (CORNER_SHARE * hits) if hits else float("inf")
 
 
 FORKED: Final = tuple(sorted(name for name, row in CATALOGUE.items() if row.intruder is None))
@@ -217,69 +216,16 @@ def fork_cost(moments: int, faults: Sequence[str], compared: int = 12) -> ForkCo
     return ForkCost(forked_s / whole_s, count, len(chosen), same)
 
 
-class Growth(NamedTuple):
-    """Processor time against the number of episodes.
-
-    Attributes:
-        per_episode_ms: By the straight line through all.
-        off_line: The largest distance from that line, as a share of it.
-        memory_growth_mib: Of this process, from the first campaign's end to the last one's.
-    """
-
-    per_episode_ms: float
-    off_line: float
-    memory_growth_mib: float
-
-
-def growth_with_episodes(counts: Sequence[int] = GROWTH) -> Growth:
-    """Run campaigns of several sizes in this process, results on disk and all."""
-    times_s, memory_mib = [], []
-    _campaign_s(counts[0])  # What is imported and compiled once belongs to none of them.
-    for count in counts:
-        times_s.append(min(_campaign_s(count) for _ in range(ROUNDS)))
-        memory_mib.append(resident_mib())
-    slope_s, offset_s = np.polyfit(counts, times_s, 1)
-    line_s = slope_s * np.array(counts) + offset_s
-    off = float(np.max(np.abs(np.array(times_s) / line_s - 1.0)))
-    return Growth(1000.0 * float(slope_s), off, memory_mib[-1] - memory_mib[0])
-
-
-def _campaign_s(count: int) -> float:
-    """Return the processor time of a campaign of so many episodes."""
-    with tempfile.TemporaryDirectory() as folder:
-        campaign = read_campaign(SHORT.format(episodes=count), "short")
-        store = Store(Path(folder) / "out", campaign)
-        started_s = cpu_s()
-        run_campaign(campaign, store, here, quiet)
-        return cpu_s() - started_s
-
-
-def resident_mib() -> float:
-    """Return what this process holds now, in MiB; 0 where /proc does not tell."""
-    path = Path("/proc/self/statm")
-    if not path.exists():
-        return 0.0
-    return int(path.read_text(encoding="ascii").split()[1]) * mmap.PAGESIZE / 2**20
-
-
 def print_campaigns(*, moments: int = 20, seeds: int = 2, chances: int = 200) -> None:
-    """Print what forks, growth and search come to."""
+    """Print what forks and search come to."""
     cost = fork_cost(moments, FORKED)
     print(
         f"every fault from {moments} snapshots of a freeze: {cost.branches} branches for "
         f"{cost.share:.2f} of the whole runs   (target 0.33); {cost.same} of {cost.compared} "
         "compared have the same event log"
     )
-    growth = growth_with_episodes()
-    print(
-        f"campaign of {', '.join(map(str, GROWTH))} episodes of 2 s: "
-        f"{growth.per_episode_ms:.0f} ms each, at most {growth.off_line:.0%} off a straight line"
-        f"   (target 10 %), memory {growth.memory_growth_mib:+.1f} MiB"
-    )
     found = [searched_until_found(seed) for seed in range(1, seeds + 1)]
-    hits = found_by_chance(chances)
-    by_chance = chances / (CORNER_SHARE * hits) if hits else float("inf")
     print(
         f"planted defect of 2 %: searched {', '.join(map(str, found))} episodes, by chance about "
-        f"1 in {by_chance:,.0f}   (target: a tenth)"
+        f"1 in {needed_by_chance(chances):,.0f}   (target: a tenth)"
     )

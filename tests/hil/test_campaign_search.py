@@ -10,10 +10,10 @@ import pytest
 from cryoctl.cli import invoke
 from cryoctl_hil.bench_campaign import (
     CORNER,
-    PLANTED,
     SEARCHED,
     WHOLE,
     from_freeze,
+    planted,
     searched_until_found,
     supply_trip_raised,
 )
@@ -102,7 +102,7 @@ def test_a_threshold_that_is_2_percent_off_is_found() -> None:
 def test_the_planted_defect_lies_in_the_corner_that_chance_is_counted_in(
     at: tuple[float, ...],
 ) -> None:
-    text = PLANTED.format(episodes=1, seed=1, low=CORNER)
+    text = planted(1, seed=1, low=CORNER)
 
     with supply_trip_raised():
         ((line,),) = from_freeze(text, [[Point(0, at)]])
@@ -113,7 +113,7 @@ def test_the_planted_defect_lies_in_the_corner_that_chance_is_counted_in(
 
 
 def test_a_firmware_without_the_defect_is_not_found_guilty(tmp_path: Path) -> None:
-    text = PLANTED.format(episodes=30, seed=1, low=CORNER) + SEARCHED
+    text = planted(30, seed=1, low=CORNER) + SEARCHED
     campaign = read_campaign(text, "planted")
 
     tally = search_campaign(campaign, Store(tmp_path / "s", campaign), from_freeze, quiet)

@@ -20,6 +20,7 @@ from cryoctl_hil.bench_fleet import watch_fleet
 from cryoctl_hil.bench_link import SPREAD_S, command_to_ack
 from cryoctl_hil.bench_load import controller_load
 from cryoctl_hil.bench_probe import BROKER_LINKS, LINKS, Served, prompt_probe, ticking_probe
+from cryoctl_hil.bench_served_fleet import print_served_fleet, serve_fleet
 from cryoctl_hil.bench_stop import stop_times
 from tests.support.programs import needed_program
 
@@ -83,6 +84,18 @@ def test_a_fleet_is_seen_as_a_whole_and_one_by_one() -> None:
     assert min(figures.probes_percent, figures.monitors_per_core) > 0.0
 
 
+@pytest.mark.real_time
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+def test_a_served_fleet_is_seen_at_the_broker_with_what_it_takes() -> None:
+    need_broker()
+    figures = serve_fleet(probes=4, duration_s=2.0)
+
+    assert figures.online == 4
+    assert figures.percent > 0.0
+    assert figures.telemetry_per_s > 4.0
+    assert figures.dropped >= 0 <= figures.lost_ticks
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the last row says so elsewhere")
 def test_rows_that_need_a_broker_say_where_there_is_none(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -93,9 +106,10 @@ def test_rows_that_need_a_broker_say_where_there_is_none(
     print_ack_times()
     print_stop_times()
     print_fleet()
+    print_served_fleet()
 
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 8
+    assert len(lines) == 9
     assert all("not run: mosquitto is not installed" in line for line in lines)
 
 

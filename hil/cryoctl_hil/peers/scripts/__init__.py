@@ -1,0 +1,1 @@
+"""What runs in a peer's environment, by path: each file imports that peer and nothing of ours."""
