@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -14,6 +14,9 @@ from cryoctl.run_options import CARTRIDGE_G_MAX, CARTRIDGE_G_MIN, SPEED_MAX, SPE
 treatment_argument = click.argument(
     "treatment", required=False, type=click.Path(path_type=Path, dir_okay=False)
 )
+
+
+UI_PORT: Final = 8790
 
 
 class Grams(click.FloatRange):
@@ -79,6 +82,18 @@ keys_option = click.option(
     metavar="FOLDER",
     help="Where the keys of devices are; CRYOCTL_KEYS, else a folder of the user's.",
 )
+
+
+def need_ui_packages() -> None:
+    """Refuse a dashboard without the packages that serve it."""
+    try:
+        import starlette  # noqa: F401
+        import uvicorn  # noqa: F401
+        import websockets  # noqa: F401
+    except ImportError as error:
+        raise click.UsageError(
+            f"the dashboard needs the package {error.name}: pip install 'cryoctl[ui]'"
+        ) from error
 
 
 def refuse_two_treatments(treatment: Path | None, profile: str | None) -> None:

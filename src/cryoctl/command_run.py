@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import IO
 
 import click
+from click.core import ParameterSource
 
 from cryoctl.command_options import (
     GRAMS,
     SPEED,
+    UI_PORT,
     keys_option,
+    need_ui_packages,
     refuse_two_treatments,
     requirements_option,
     settings_option,
@@ -29,10 +32,12 @@ from cryoctl.operators import AutomaticOperator
 from cryoctl.outcome import render_outcome
 from cryoctl.progress import make_progress
 from cryoctl.results import Result, ResultsError, write_results
-from cryoctl.run_options import RunOptions, make_options
+from cryoctl.run_options import SPEED_MAX, RunOptions, make_options
+from cryoctl.run_thread import Outcome
 from cryoctl.runner import automatic_operator, run_treatment
 from cryoctl.session_operator import SessionOperator, simulated_session
 from cryoctl.stop_signals import StopSignals, StopSwitch
+from cryoctl.watch import Watch
 from cryoctl_protocol.peer import Opened
 
 
@@ -106,6 +111,16 @@ from cryoctl_protocol.peer import Opened
     help="Sign the audit trail with the key in a file that only its owner may read.",
 )
 @keys_option
+@click.option(
+    "--ui", "wants_ui", is_flag=True, help="Show the run in a browser; STOP is there, too."
+)
+@click.option(
+    "--ui-port",
+    type=click.IntRange(0, 65535),
+    default=UI_PORT,
+    show_default=True,
+    help="Of --ui, on 127.0.0.1; 0 is one that is free.",
+)
 @click.option("--json", "wants_json", is_flag=True, help="Print one JSON object, the summary.")
 def run(
     treatment: Path | None,
@@ -129,6 +144,8 @@ def run(
     out: Path | None,
     sign_key: Path | None,
     keys: Path | None,
+    wants_ui: bool,
+    ui_port: int,
     wants_json: bool,
 ) -> int:
     """Drive the freeze/thaw cycles of a TREATMENT on a probe: a file, or a built-in one's name.
@@ -137,6 +154,9 @@ def run(
     effective or failed, 2 usage or file, 3 device or link, 4 safety trip, 130 interrupted.
     """
     refuse_two_treatments(treatment, profile)
+    if wants_ui:
+        need_ui_packages()
+        speed = _pace(speed)
     if session is not None and (treatment is not None or profile is not None):
         raise click.UsageError("a session names its treatments itself: give no other beside it")
     if cycles is not None:
@@ -163,7 +183,8 @@ def run(
         keys=keys,
         scavenging=scavenging,
     )
-    options = replace(options, audio_off=audio_off)
+    # Who looks on must not be what ends a run: a machine that serves a page, too, may slip.
+    options = replace(options, audio_off=audio_off, may_slip=options.may_slip or wants_ui)
     with StopSignals() as switch:
         make_operator = (
             automatic_operator if arm_and_start else partial(_console_operator, switch.hurry)
@@ -172,7 +193,37 @@ def run(
             make_operator = partial(
                 _session_operator, options, switch.hurry, arm_and_start=arm_and_start
             )
-        return _carry_out(options, switch, make_operator, wants_json=wants_json)
+        stream: IO[str] = sys.stderr if wants_json else sys.stdout
+        if not wants_ui:
+            return _carry_out(options, switch, make_operator, stream, wants_json=wants_json)[0]
+        from cryoctl.ui.run_page import beside
+
+        with beside(options, switch, ui_port) as page:
+            click.echo(f"dashboard: {page.url}", file=stream)
+            code, outcome = _carry_out(
+                options,
+                switch,
+                page.shared(make_operator),
+                stream,
+                wants_json=wants_json,
+                watch=page.watch,
+            )
+            click.echo("the dashboard shows the end until Ctrl-C", file=stream)
+            page.show_end(outcome, switch)
+            return code
+
+
+def _pace(speed: float | None) -> float:
+    """Return the speed of a run that somebody looks on at: real time if none was asked for."""
+    source = click.get_current_context().get_parameter_source("speed")
+    if source is ParameterSource.DEFAULT:
+        return 1.0
+    if speed is None:
+        raise click.UsageError(
+            f"--speed max is over before anybody has looked: with --ui give a factor, 1 to "
+            f"{SPEED_MAX:g}"
+        )
+    return speed
 
 
 def _console_operator(hurry: Callable[[], None], opened: Opened) -> Operator:
@@ -213,22 +264,25 @@ def _carry_out(
     options: RunOptions,
     switch: StopSwitch,
     make_operator: Callable[[Opened], Operator],
+    stream: IO[str],
     *,
     wants_json: bool,
-) -> int:
-    """Run, write summary and report, print how it went; return the exit code."""
-    stream: IO[str] = sys.stderr if wants_json else sys.stdout
+    watch: Watch | None = None,
+) -> tuple[int, Outcome]:
+    """Run, write summary and report, print how it went; return the exit code and the outcome."""
     with make_progress(stream) as progress:
-        summary = run_treatment(options, switch, progress, make_operator)
-    report: Path | None = None
+        summary = run_treatment(options, switch, progress, make_operator, watch)
+    result, report, problem = Result.of(summary), None, ""
     try:
-        report = write_results(Result.of(summary))
+        report = write_results(result)
     except ResultsError as error:
         # The verdict is known and is told; only its papers are missing.
+        problem = str(error)
         click.echo(f"cryoctl: {error}", err=True)
     _say(stream, render_outcome(summary, report, program_name(), colour=stream.isatty()))
     told = _say(sys.stdout, summary.model_dump_json(indent=2) + "\n") if wants_json else True
-    return summary.exit_code or (EXIT_PASS if report and told else EXIT_FAIL)
+    code = summary.exit_code or (EXIT_PASS if report and told else EXIT_FAIL)
+    return code, Outcome(result, problem)
 
 
 def _say(stream: IO[str], text: str) -> bool:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from cryoctl.command_options import SPEED, keys_option, treatment_argument
+from cryoctl.command_options import (
+    SPEED,
+    UI_PORT,
+    keys_option,
+    need_ui_packages,
+    treatment_argument,
+)
 from cryoctl.exit_codes import EXIT_FAIL, EXIT_PASS
 from cryoctl.files import choose_treatment
 from cryoctl.run_options import SPEED_MAX
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     from cryoctl.ui.station import Station
     from cryoctl.ui.wishes import ConnectWish
 
-DEFAULT_PORT: Final = 8790
 _TOKEN_BYTES: Final = 16
 _LOOK_S: Final = 0.1
 
@@ -39,7 +44,7 @@ _LOOK_S: Final = 0.1
     help="Address to listen on, as browsers will type it; others need a certificate.",
 )
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, show_default=True,
+    "--port", type=click.IntRange(0, 65535), default=UI_PORT, show_default=True,
     help="0 is one that is free.",
 )  # fmt: skip
 @click.option(
@@ -73,14 +78,7 @@ def ui(
 
     TREATMENT is what --device is connected with: a file, or a built-in one's name.
     """
-    try:
-        import starlette  # noqa: F401
-        import uvicorn  # noqa: F401
-        import websockets  # noqa: F401
-    except ImportError as error:
-        raise click.UsageError(
-            f"the dashboard needs the package {error.name}: pip install 'cryoctl[ui]'"
-        ) from error
+    need_ui_packages()
     from cryoctl.ui.gate import Address, is_loopback
     from cryoctl.ui.serving import Certificate, WebServer
     from cryoctl.ui.station import Station

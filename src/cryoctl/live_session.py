@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from cryoctl.core import Controller
 from cryoctl.cycle_table import Phase
+from cryoctl.lockstep import Operator
 from cryoctl.operator_requests import Request, held_trip
 from cryoctl.stimulation import Stimulation, Stimulus
 from cryoctl.stop_signals import StopSwitch
@@ -218,6 +219,28 @@ class LiveSession:
         if self._over:
             _fail(wish, self._over)
         return wish.done
+
+
+class SharedOperator:
+    """Who asks for a run's steps, and others that look on: they stop it and quiet its alarms.
+
+    Args:
+        guests: Brings their wishes.
+        operator: Asks for the steps, and says when the run is over.
+    """
+
+    def __init__(self, guests: LiveSession, operator: Operator) -> None:
+        self._guests = guests
+        self._operator = operator
+
+    def act(self, controller: Controller, now_s: float) -> None:
+        """Bring the wishes first: a STOP comes before the next step."""
+        self._guests.act(controller, now_s)
+        self._operator.act(controller, now_s)
+
+    def stays(self, controller: Controller) -> bool:
+        """Return what the run's own operator says."""
+        return self._operator.stays(controller)
 
 
 def _request(controller: Controller, now_s: float, request: Request) -> None:

@@ -175,14 +175,23 @@ def _reset(c: Controller, now_s: float) -> Refusal | None:
         return _ask(c, Phase.IDLE, Op.CLEAR, now_s)  # It knows when its cause has gone.
     if c.phase not in ENDED:
         return Refusal(f"nothing to reset in {c.phase}")
-    if c.phase is Phase.FAULT:
-        if not c.board.may_reset(now_s):
-            present = Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
-            return c.desk.gate(Op.CLEAR, c.phase) or present
-        if not _probe_is_idle(c):
-            return _ask(c, Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
+    refusal = why_no_reset(c, now_s)
+    if refusal is not None:
+        return refusal
+    if c.phase is Phase.FAULT and not _probe_is_idle(c):
+        return _ask(c, Phase.FAULT, Op.CLEAR, now_s)  # The probe's answer moves us on.
     c.reset(now_s)
     return None
+
+
+def why_no_reset(c: Controller, now_s: float) -> Refusal | None:
+    """Return what speaks against leaving a trip behind now; None in any phase but FAULT."""
+    if c.phase is not Phase.FAULT:
+        return None
+    if not c.board.may_reset(now_s):
+        present = Refusal(f"a limit is still broken, or was within {CAUSE_GONE_S:g} s (SR-27)")
+        return c.desk.gate(Op.CLEAR, c.phase) or present
+    return None if _probe_is_idle(c) else _refusal_to_send(c, Op.CLEAR)
 
 
 def _acknowledge(c: Controller, now_s: float) -> Refusal | None:

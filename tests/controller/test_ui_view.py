@@ -105,25 +105,25 @@ def test_an_open_sensor_is_no_reading() -> None:
 
 
 def test_the_feed_keeps_no_more_than_it_may() -> None:
-    feed = Feed(-60.0, 0.02)
+    feed = Feed(0.02)
     for number in range(WAITING_MAX + 10):
         feed.sample(a_sample(), number * 0.02)
         feed.event(LogEvent(number * 0.02, "command", {"op": "FREEZE"}))
 
-    rows, events = feed.take_rows(None), feed.take_events()
+    rows, events = feed.take_rows(-60.0, None), feed.take_events()
 
     assert (len(rows), feed.missed) == (4000, 10)
     assert len(events) == EVENTS_MAX == 2000
-    assert feed.take_rows(None) == []
+    assert feed.take_rows(-60.0, None) == []
 
 
 def test_rows_carry_the_phase_they_came_in_and_the_set_point_while_it_is_aimed_at() -> None:
-    feed = Feed(-60.0, 0.02)
+    feed = Feed(0.02)
     for number, phase in enumerate(("IDLE", "COOLING", "THAWING")):
         feed.event(LogEvent(float(number), "phase", {"target": phase}))
         feed.sample(a_sample(), float(number))
 
-    rows = feed.take_rows(None)
+    rows = feed.take_rows(-60.0, None)
 
     assert [tuple(Phase)[row.phase] for row in rows] == ["IDLE", "COOLING", "THAWING"]
     assert [row.setpoint_c for row in rows] == [None, -60.0, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -24,7 +25,7 @@ pytestmark = [
     pytest.mark.xdist_group("browser"),  # One browser, not one in each worker.
 ]
 
-PARTS = ["device", "treatment", "live", "faults", "recordings", "log"]
+PARTS = ["device", "treatment", "live", "faults", "recordings", "help", "log"]
 TABS_MAX = 120
 SPEED = "5"
 """Times real time: what is left of the 10 s from ARM to START is enough for a slow browser."""
@@ -238,6 +239,10 @@ def test_an_alarm_is_shown_by_word_mark_colour_and_flash_and_can_be_left_behind(
         })"""
     )
     expect(page.locator(".fault-active")).to_contain_text("present")
+    page.get_by_role("link", name="What TIP_SENSOR means").click()
+    expect(page.locator(".meaning[data-asked] h2")).to_contain_text("TIP_SENSOR")
+    expect(page.locator(".meaning[data-asked] .do")).to_contain_text("The reading is false")
+    page.locator(".meaning[data-asked]").get_by_role("link", name="tc_open").click()
     page.get_by_role("button", name="Clear tc_open").click()
     expect(page.locator(".fault-active")).to_contain_text("over")
     page.get_by_role("button", name="Acknowledge").click()
@@ -276,6 +281,53 @@ def test_values_are_covered_within_a_second_when_the_server_is_killed(
     finally:
         server.kill()
         server.communicate()
+
+
+def test_a_peak_of_one_row_is_kept_by_the_page_as_by_the_server(page: Page) -> None:
+    shown = page.evaluate(
+        """async () => {
+            const { Trace } = await import("/static/trace.js");
+            const trace = new Trace(["t", "tip_c", "phase"]);
+            for (let at = 0; at < 180000; at += 1) {
+                trace.add([[at / 50, at === 90001 ? 55 : at === 1667 ? null : -60, 10]]);
+            }
+            const views = [30, 300, null].map((seconds) => trace.window(seconds, 3600));
+            return views.map(([times, tips]) => ({
+                rows: times.length,
+                from: times[0],
+                peaks: tips.filter((tip) => tip !== -60),
+                isSorted: times.every((time, index) => index === 0 || time >= times[index - 1]),
+            }));
+        }"""
+    )
+
+    assert [view["peaks"] for view in shown] == [[], [], [55]]
+    assert all(view["isSorted"] for view in shown)
+    assert all(1400 <= view["rows"] <= 3002 for view in shown)
+    assert shown[2]["from"] == 0
+
+
+def test_a_finished_suite_stands_beside_the_recordings(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "hil-1"
+    folder.mkdir(parents=True)
+    evidence = {
+        "verdict": "FAIL",
+        "rig": "sim",
+        "started_utc": "2026-11-22T08:32:10+00:00",
+        "ended_utc": "2026-11-22T08:40:00+00:00",
+        "tests": [{"id": "test_b", "verdict": "FAIL", "why": "<img src=x>"}],
+    }
+    (folder / "evidence.json").write_text(json.dumps(evidence))
+    (folder / "report.html").write_text("<h1>FAIL</h1><script>document.title = 'ran'</script>")
+    page.get_by_role("link", name="Recordings").click()
+    row = page.locator(".suites tbody tr")
+    expect(row).to_contain_text("0 of 1 PASS")
+    row.locator("summary").click()
+    expect(row.locator("li")).to_have_text("test_b: <img src=x>")
+    with page.context.expect_page() as opened:
+        row.get_by_role("link", name="Report of hil-1").click()
+    expect(opened.value.locator("h1")).to_have_text("FAIL")
+    assert opened.value.title() != "ran"
 
 
 def test_text_from_a_file_is_text_and_never_markup(page: Page) -> None:

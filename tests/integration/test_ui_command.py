@@ -48,12 +48,13 @@ def a_server(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str
         process.communicate()
 
 
+@pytest.mark.parametrize("command", [["ui"], ["run", "--ui"]], ids=" ".join)
 def test_without_the_extra_one_line_says_what_to_install(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "starlette", None)
 
-    assert invoke(["ui"]) == 2
+    assert invoke(command) == 2
     assert "pip install 'cryoctl[ui]'" in capsys.readouterr().err
 
 

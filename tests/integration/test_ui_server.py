@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from cryoctl.alarms import ALARMS
 from cryoctl.recording import load_recording
 from cryoctl.ui.serving import WebServer
 from tests.support.builders import SHORT
@@ -261,6 +262,8 @@ def test_the_page_may_load_nothing_from_elsewhere_and_run_nothing_inline(web: We
         "/runs/../../etc/passwd/report.html",
         "/runs/%2e%2e/report.html",
         "/api/runs/%2e%2e",
+        "/suites/%2e%2e/report.html",
+        "/suites/..%2f..%2fetc/report.html",
         "/api/runs/nothing",
     ],
 )
@@ -284,6 +287,81 @@ def test_a_recording_is_listed_replayed_and_its_report_sandboxed(web: WebServer)
     assert played["job"]["profile"] == "n2o-20g"
     assert report.status_code == 200
     assert "sandbox" in report.headers["content-security-policy"]
+
+
+def test_a_finished_suite_is_listed_and_its_report_sandboxed(
+    web: WebServer, tmp_path: Path
+) -> None:
+    page, names = Page(web), ["hil-1", "hil-2", "hil-3", "hil-4"]
+    for name in names:
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    tests = [
+        {"id": "test_01::test_a", "verdict": "PASS", "more": 1},
+        {"id": "test_02::test_b", "verdict": "FAIL", "why": "<b>late</b>"},
+    ]
+    evidence = {
+        "verdict": "FAIL",
+        "rig": "firmware:native",
+        "started_utc": "2026-11-22T08:32:10+00:00",
+        "ended_utc": "2026-11-22T08:40:00+00:00",
+        "probe": {"device": "SIM-1", "firmware": "probe-1", "capabilities": 3},
+        "tests": tests,
+    }
+    (tmp_path / "runs/hil-1/evidence.json").write_text(json.dumps(evidence))
+    (tmp_path / "runs/hil-1/report.html").write_text("<h1>FAIL</h1><script>alert(1)</script>")
+    (tmp_path / "runs/hil-2/evidence.json").write_text('{"verdict": [], "tests": "x"}')
+    (tmp_path / "runs/hil-3/evidence.json").write_text("[" * 100_000)
+
+    first, *broken = page.get("/api/suites").json()
+    report = page.get("/suites/hil-1/report.html")
+
+    assert (first["name"], first["verdict"], first["ended"]) == ("hil-1", "FAIL", True)
+    assert (first["rig"], first["probe"]) == ("firmware:native", "SIM-1 probe-1")
+    assert (first["passed"], first["tests"]) == (1, 2)
+    assert first["failed"] == ["test_02::test_b: <b>late</b>"]
+    assert {one["name"] for one in broken} == {"hil-2", "hil-3"}
+    assert {one["problem"] for one in broken} == {"its evidence cannot be read"}
+    assert report.status_code == 200
+    assert report.headers["content-security-policy"].startswith("sandbox;")
+    assert "script-src" not in report.headers["content-security-policy"]
+    assert page.get("/suites/hil-2/report.html").status_code == 404
+    assert page.get("/suites/hil-4/report.html").status_code == 404
+
+
+def test_every_alarm_has_a_page_of_what_to_do(web: WebServer) -> None:
+    told = {one["id"]: one for one in Page(web).get("/api/alarms").json()}
+
+    assert set(told) == set(ALARMS)
+    assert told["VALVE_STUCK"]["action"].startswith("Shut the cylinder or take the cartridge out.")
+    assert "tc_open" in told["TIP_SENSOR"]["faults"]
+    assert told["TIP_SENSOR"]["requirement"]["id"] == "SR-11"
+    assert "then Reset" in told["TIP_SENSOR"]["going_on"]
+    assert told["GAS_LOW"]["going_on"].startswith("When its cause has gone")
+    assert all(one["text"] and one["action"] and one["hazards"] for one in told.values())
+
+
+def test_after_a_trip_is_left_behind_the_next_treatment_is_another_placement(
+    web: WebServer,
+) -> None:
+    page = Page(web)
+    with page.socket() as socket:
+        to_freeze(page, socket)
+        before = page.state["recovery"]
+        page.post("/api/inject", {"fault": "pressure_open@0s:1s"})
+        page.listen(socket, lambda: page.phase == "FAULT")
+        page.listen(socket, lambda: page.state["recovery"].get("why_not") == "")
+        page.ask("reset")
+        page.listen(socket, lambda: page.phase == "IDLE")
+        after = page.state["recovery"]
+        assert page.ask("begin").status_code == 200
+        page.listen(socket, lambda: page.phase == "READY")
+        placements = page.state["placements"]
+
+    assert (before, after) == ({}, {})
+    assert [(one["number"], one["verdict"], one["present"]) for one in placements] == [
+        (1, "SAFETY_TRIP", False),
+        (2, None, True),
+    ]
 
 
 PATHS = [

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib import resources
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -20,12 +20,14 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from cryoctl.recording import RecordingError
 from cryoctl.ui import recordings
+from cryoctl.ui.alarm_pages import alarm_pages
 from cryoctl.ui.choices import device_choices, treatment_choices
 from cryoctl.ui.draft import check_draft
 from cryoctl.ui.gate import HEADER, REPORT_POLICY, Address, Gate
 from cryoctl.ui.seat import Seat, is_name
 from cryoctl.ui.station import RefusedError, Station
 from cryoctl.ui.stream import Stream, as_text
+from cryoctl.ui.suite_runs import find_suite_report, list_suite_runs
 from cryoctl.ui.wishes import (
     BODY_BYTES_MAX,
     AskWish,
@@ -87,6 +89,9 @@ class Dashboard:
             Route("/api/runs", self._runs),
             Route("/api/runs/{name}", self._run),
             Route("/runs/{name}/report.html", self._report),
+            Route("/api/suites", self._suites),
+            Route("/suites/{name}/report.html", self._suite_report),
+            Route("/api/alarms", self._alarms),
             *self._commands(),
             WebSocketRoute("/live", self._live),
             WebSocketRoute("/stop", self._stop_socket),
@@ -169,10 +174,10 @@ class Dashboard:
         return JSONResponse(self.station.known_faults())
 
     async def _runs(self, _request: Request) -> Response:
-        return JSONResponse(await run_in_threadpool(recordings.list_runs))
+        return JSONResponse(await run_in_threadpool(recordings.list_runs, self.station.runs))
 
     async def _run(self, request: Request) -> Response:
-        run = await run_in_threadpool(recordings.find_run, request.path_params["name"])
+        run = await self._find_run(request)
         if run is None:
             return _error(404, "no such run")
         try:
@@ -182,11 +187,27 @@ class Dashboard:
         return Response(await run_in_threadpool(as_text, data), media_type="application/json")
 
     async def _report(self, request: Request) -> Response:
-        run = await run_in_threadpool(recordings.find_run, request.path_params["name"])
+        run = await self._find_run(request)
         if run is None or not (run / "report.html").is_file():
             return _error(404, "no report: cryoctl report makes one of a recording")
-        headers = {"content-security-policy": REPORT_POLICY}
-        return FileResponse(run / "report.html", media_type=_KINDS[".html"], headers=headers)
+        return _sandboxed(run / "report.html")
+
+    async def _find_run(self, request: Request) -> Path | None:
+        name = request.path_params["name"]
+        return await run_in_threadpool(recordings.find_run, name, self.station.runs)
+
+    async def _suites(self, _request: Request) -> Response:
+        return JSONResponse(await run_in_threadpool(list_suite_runs, self.station.runs))
+
+    async def _suite_report(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        report = await run_in_threadpool(find_suite_report, name, self.station.runs)
+        if report is None:
+            return _error(404, "no report: cryoctl hil writes one when a run has ended")
+        return _sandboxed(report)
+
+    async def _alarms(self, _request: Request) -> Response:
+        return JSONResponse(alarm_pages())
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -258,6 +279,12 @@ async def _read(request: Request, model: type[Wish]) -> Wish | Response:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return _error(422, f"{where}: {first['msg']}" if where else str(first["msg"]))
+
+
+def _sandboxed(report: Path) -> Response:
+    """Return a report under rules of its own: a file that somebody may have sent."""
+    headers = {"content-security-policy": REPORT_POLICY}
+    return FileResponse(report, media_type=_KINDS[".html"], headers=headers)
 
 
 def _error(status: int, why: str) -> Response:

@@ -43,7 +43,6 @@ class Feed:
     """A watch of one run.
 
     Args:
-        setpoint_c: Of its treatment.
         step_s: Samples closer to each other than this are passed over.
 
     Attributes:
@@ -54,13 +53,12 @@ class Feed:
         missed: Samples that came while too many waited.
     """
 
-    def __init__(self, setpoint_c: float, step_s: float) -> None:
+    def __init__(self, step_s: float) -> None:
         self.description = ""
         self.faults: FaultPort | None = None
         self.truth_source: TruthSource | None = None
         self.truth: TruthSample | None = None
         self.missed = 0
-        self._setpoint_c = setpoint_c
         self._step_s = step_s
         self._due_s = float("-inf")
         self._phase = _PHASES[Phase.DISCONNECTED]
@@ -100,12 +98,12 @@ class Feed:
 
     # -- web thread ------------------------------------------------------------------------------
 
-    def take_rows(self, ice: IceEstimate | None) -> list[Row]:
-        """Return what has come since the last call; ``ice`` is the newest estimate."""
+    def take_rows(self, setpoint_c: float, ice: IceEstimate | None) -> list[Row]:
+        """Return what has come since the last call, with the newest set-point and estimate."""
         rows = []
         while self._samples:
             waiting = self._samples.popleft()
-            rows.append(self._row(waiting, ice))
+            rows.append(self._row(waiting, setpoint_c, ice))
         return rows
 
     def take_events(self) -> list[Told]:
@@ -117,12 +115,12 @@ class Feed:
             told.append(Told(self._told, round(event.at_s, 3), event.kind, event_text(event)))
         return told
 
-    def _row(self, waiting: _Waiting, ice: IceEstimate | None) -> Row:
+    def _row(self, waiting: _Waiting, setpoint_c: float, ice: IceEstimate | None) -> Row:
         sample, truth = waiting.sample, waiting.truth
         return Row(
             t=round(waiting.now_s, 3),
             tip_c=_round(tip_reading_c(sample)),
-            setpoint_c=self._setpoint_c if waiting.phase in _AIMING else None,
+            setpoint_c=setpoint_c if waiting.phase in _AIMING else None,
             supply_bar=_round(sample.supply_pressure_bar),
             exhaust_bar=_round(sample.exhaust_pressure_bar),
             flow_mg_s=_round(sample.exhaust_flow_mg_s),

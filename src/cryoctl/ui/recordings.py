@@ -37,6 +37,7 @@ def _about(run: Path) -> dict[str, Any]:
         summary = {}  # It runs still, or was killed: there is a recording, and no more to tell.
     return {
         "name": run.name,
+        "path": str(run / "run.mcap"),
         "bytes": (run / "run.mcap").stat().st_size,
         "verdict": summary.get("verdict"),
         "treatment": summary.get("treatment", ""),
@@ -75,17 +76,16 @@ def load_run(run: Path) -> dict[str, Any]:
 
 def _rows(recording: Recording) -> list[list[float | None]]:
     telemetry = recording.telemetry
-    every = len(telemetry["now_s"]) // ROWS_MAX + 1
-    time_s = telemetry["now_s"][::every]
+    time_s = telemetry["now_s"]
     phase = _latest(recording.control, "phase", time_s)
     aims = np.isin(phase, [i for i, name in enumerate(recording.phases) if name in _AIMING])
     setpoint = np.where(aims, _latest(recording.control, "setpoint_c", time_s), np.nan)
     columns = [
         time_s,
-        telemetry["tip_temp_c"][::every],
+        telemetry["tip_temp_c"],
         setpoint,
         *(
-            telemetry[name][::every]
+            telemetry[name]
             for name in (
                 "supply_pressure_bar",
                 "exhaust_pressure_bar",
@@ -104,7 +104,33 @@ def _rows(recording: Recording) -> list[list[float | None]]:
         _latest(recording.truth, "ice_radius_mm", time_s),
     ]
     assert len(columns) == len(Row._fields)
-    return [[_plain(value) for value in row] for row in zip(*columns, strict=True)]
+    every = 2 * (len(time_s) // ROWS_MAX + 1)
+    kept = [
+        _ends(column, every) if name in ("t", "phase") else _extremes(column, every)
+        for name, column in zip(Row._fields, columns, strict=True)
+    ]
+    return [[_plain(value) for value in row] for row in zip(*kept, strict=True)]
+
+
+def _ends(column: NDArray[Any], every: int) -> NDArray[Any]:
+    """Return first and last value of each ``every`` rows, one after the other."""
+    steps = _steps(column, every)
+    return np.column_stack((steps[:, 0], steps[:, -1])).ravel()
+
+
+def _extremes(column: NDArray[Any], every: int) -> NDArray[Any]:
+    """Return lowest and highest value of each ``every`` rows, in the order in which they came."""
+    steps = _steps(column, every)
+    low = np.argmin(np.where(np.isnan(steps), np.inf, steps), axis=1)
+    high = np.argmax(np.where(np.isnan(steps), -np.inf, steps), axis=1)
+    order = np.sort(np.column_stack((low, high)), axis=1)
+    return np.take_along_axis(steps, order, axis=1).ravel()
+
+
+def _steps(column: NDArray[Any], every: int) -> NDArray[Any]:
+    """Return a row for each ``every`` values; the last one is filled up with the last value."""
+    short = -len(column) % every
+    return np.pad(column.astype(float), (0, short), mode="edge").reshape(-1, every)
 
 
 def _latest(table: Table, name: str, time_s: NDArray[Any]) -> NDArray[Any]:

@@ -20,6 +20,7 @@ from cryoctl.plan import Plan, make_plan
 from cryoctl.run_options import RunOptions, make_options
 from cryoctl.run_thread import Outcome
 from cryoctl.stop_signals import StopSwitch
+from cryoctl.ui import recordings
 from cryoctl.ui.draft import plan_data, read_draft
 from cryoctl.ui.feed import Feed, Told
 from cryoctl.ui.trace import SAMPLE_S, Trace
@@ -32,6 +33,8 @@ from cryoctl.ui.view import (
     needle_section,
     now_section,
     phase_section,
+    placement_section,
+    recovery_section,
     truth_section,
 )
 from cryoctl.ui.wishes import ConnectWish, StimulusWish
@@ -58,25 +61,32 @@ class Station:
         trace: Rows of the present or last session.
         events: Its last events.
         notice: Number and text of what was refused or went wrong last.
+        runs: Folder with the runs that are kept.
+        looks_on: At a run whose steps somebody else asks for.
     """
+
+    looks_on = False
 
     def __init__(self, keys: Path | None = None) -> None:
         self.trace = Trace()
         self.events: deque[Told] = deque(maxlen=EVENTS_KEPT)
         self.notice = (0, "")
+        self.runs = recordings.RUNS
         self._keys = keys
         self._opening = False
         self._session: LiveSession | None = None
         self._switch: StopSwitch | None = None
         self._ended: Future[Outcome] | None = None
-        self._feed = Feed(0.0, SAMPLE_S)
-        self._plan: Plan | None = None
+        self._feed = Feed(SAMPLE_S)
+        self._plans: tuple[Plan, ...] = ()
+        self._names: tuple[str, ...] = ()
         self._job: Section = {}
         self._tips: deque[tuple[float, float]] = deque(maxlen=round(_TREND_S / SAMPLE_S))
         self._ticked_s = -1.0
         self._ticked_wall_s = 0.0
         self._blockers: list[Section] = []
         self._blockers_due_s = 0.0
+        self._shown_plan: tuple[Plan, Section] | None = None
 
     # -- asking ----------------------------------------------------------------------------------
 
@@ -98,7 +108,7 @@ class Station:
             raise RefusedError("a session is open: disconnect first")
         self._opening = True
         try:
-            self._begin(await asyncio.to_thread(self._options, wish), wish)
+            self._begin(await asyncio.to_thread(self._options, wish))
         finally:
             self._opening = False
 
@@ -107,7 +117,7 @@ class Station:
 
         Raises as ``connect`` does, and whatever the device has against it.
         """
-        session, ended = self._begin(self._options(wish), wish)
+        session, ended = self._begin(self._options(wish))
         with suppress(ProbeError):
             session.connected().result()
         if ended.done():
@@ -134,27 +144,38 @@ class Station:
                 keys=self._keys,
             )
 
-    def _begin(self, options: RunOptions, wish: ConnectWish) -> tuple[LiveSession, Future[Outcome]]:
+    def _begin(self, options: RunOptions) -> tuple[LiveSession, Future[Outcome]]:
+        feed = self._prepare(options)
+        self._session, self._ended, self._switch = start_session(options, feed)
+        return self._session, self._ended
+
+    def _prepare(self, options: RunOptions) -> Feed:
+        """Begin to show another run; return what looks on at it."""
+        assert options.speed is not None  # Nobody can look on at what has no pace.
         profile = options.treatment.probe_profile
         limits = profile.limits if options.limits is None else options.limits.limits
-        self._plan = make_plan(options.treatment, limits)
-        self.trace = Trace(wish.speed)
-        self._feed = Feed(options.treatment.cycles.setpoint_c, self.trace.step_s)
+        treatments = [placement.treatment for placement in options.placements]
+        self._plans = tuple(make_plan(each, limits) for each in treatments or [options.treatment])
+        self._names = tuple(placement.name for placement in options.placements)
+        self.trace = Trace(options.speed)
+        self._feed = Feed(self.trace.step_s)
         self.events.clear()
         self._tips.clear()
         self._job = {
             "device": str(options.device),
-            "speed": wish.speed,
+            "speed": options.speed,
             **needle_section(profile),
             "pressure_warn_bar": limits.pressure_warn_bar,
             "pressure_low_bar": limits.pressure_low_bar,
-            "plan": plan_data(self._plan),
         }
-        self._session, self._ended, self._switch = start_session(options, self._feed)
-        return self._session, self._ended
+        return self._feed
 
     def disconnect(self) -> None:
-        """End the session; whatever runs is stopped and seen safe first."""
+        """End the session; whatever runs is stopped and seen safe first.
+
+        Raises:
+            RefusedError: It is not this dashboard's to end.
+        """
         if self._session is not None:
             self._session.close()
 
@@ -237,18 +258,18 @@ class Station:
 
     def look(self) -> dict[str, Any]:
         """Take what the feed has; return every section of the state."""
-        session, plan = self._session, self._plan
-        if session is None or plan is None:
+        session = self._session
+        if session is None:
             return {"job": {}, "link": {"state": "none"}, "notice": self._notice()}
-        controller = session.controller
+        controller, plan = session.controller, self._present_plan()
         ice = None if controller is None else controller.observer.estimate
-        for row in self._feed.take_rows(ice):
+        for row in self._feed.take_rows(plan.treatment.cycles.setpoint_c, ice):
             self.trace.add(row)
             if row.tip_c is not None:
                 self._tips.append((row.t, row.tip_c))
         self.events.extend(self._feed.take_events())
         sections: dict[str, Any] = {
-            "job": self._job_section(),
+            "job": self._job_section(plan),
             "notice": self._notice(),
             "faults": self._fault_section(),
             "outcome": self._outcome(),
@@ -256,6 +277,13 @@ class Station:
         if controller is None:
             return sections | {"link": self._link_without_controller()}
         return sections | self._sections(controller, session.ticked_s, plan)
+
+    def _present_plan(self) -> Plan:
+        """Return the plan of the present placement."""
+        controller = None if self._session is None else self._session.controller
+        treatment = None if controller is None else controller.treatment
+        plans = [plan for plan in self._plans if plan.treatment is treatment]
+        return plans[0] if plans else self._plans[0]
 
     def _sections(self, controller: Controller, now_s: float, plan: Plan) -> dict[str, Any]:
         wall_s = monotonic_s()
@@ -272,6 +300,8 @@ class Station:
             "now_s": round(now_s, 2),
             "link": link,
             "phase": phase_section(controller, now_s, plan.phases),
+            "placements": placement_section(controller, self._names),
+            "recovery": recovery_section(controller, now_s),
             "now": now_section(controller, controller.sample, self._trend_c_per_s()),
             "alarms": alarm_section(controller.board.view(now_s)),
             "blockers": self._blockers,
@@ -285,14 +315,22 @@ class Station:
         (then_s, then_c), (now_s, now_c) = self._tips[0], self._tips[-1]
         return 0.0 if now_s <= then_s else (now_c - then_c) / (now_s - then_s)
 
-    def _job_section(self) -> Section:
+    def _job_section(self, plan: Plan) -> Section:
         source = self._feed.truth_source
         nerve = None if source is None else source.nerve_place()
         return self._job | {
             "description": self._feed.description,
             "simulated": self._feed.faults is not None,
             "nerve": None if nerve is None else nerve._asdict(),
+            "plan": self._plan_section(plan),
+            "looks_on": self.looks_on,
         }
+
+    def _plan_section(self, plan: Plan) -> Section:
+        """Return a plan as plain values; made once, for it is asked for twenty times a second."""
+        if self._shown_plan is None or self._shown_plan[0] is not plan:
+            self._shown_plan = (plan, plan_data(plan))
+        return self._shown_plan[1]
 
     def known_faults(self) -> list[Section]:
         """Return what can be broken in the simulated device; nothing on a real one."""
@@ -315,10 +353,11 @@ class Station:
             return {}
         error = self._ended.exception()
         if error is not None:
-            return {"verdict": None, "failure": str(error), "folder": None}
+            return {"verdict": None, "failure": str(error), "folder": None, "report": False}
         result = self._ended.result().result
         return {
             "verdict": None if result.verdict is None else result.verdict.value,
             "failure": result.failure,
             "folder": result.folder.name,
+            "report": (result.folder / "report.html").is_file(),
         }

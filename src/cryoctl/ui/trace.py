@@ -11,10 +11,12 @@ SAMPLE_S: Final = 0.02
 """Between two samples of a probe's telemetry."""
 FINE_S: Final = 30.0
 MIDDLE_S: Final = 300.0
-MIDDLE_STEP_S: Final = 0.2
-WHOLE_STEP_S: Final = 0.2
+MIDDLE_STEP_S: Final = 0.4
+"""For two rows."""
+WHOLE_STEP_S: Final = 0.4
 """At first; doubled whenever the whole run gets longer than ``WHOLE_ROWS``."""
 WHOLE_ROWS: Final = 3000
+_STEP_ROWS_MAX: Final = 64
 _ALMOST: Final = 0.75
 """Rows come a little early and late: one that has waited for most of a step is due."""
 
@@ -50,8 +52,64 @@ class Row(NamedTuple):
     true_ice_mm: float | None
 
 
+_FIRST_AND_LAST: Final = frozenset({Row._fields.index("t"), Row._fields.index("phase")})
+
+
+def fold(rows: Sequence[Row]) -> list[Row]:
+    """Return two rows that hold the lowest and the highest value of every column of ``rows``.
+
+    Whichever came first is in the first one; time and phase are those of the first and last row.
+    What is drawn of the two reaches as far up and down as what was drawn of all.
+    """
+    if len(rows) <= 2:  # noqa: PLR2004  # Nothing to thin out.
+        return list(rows)
+    ends = [
+        (values[0], values[-1]) if index in _FIRST_AND_LAST else _extremes(values)
+        for index, values in enumerate(zip(*rows, strict=True))
+    ]
+    return [Row._make(first for first, _ in ends), Row._make(last for _, last in ends)]
+
+
+def _extremes(values: Sequence[float | None]) -> tuple[float | None, float | None]:
+    """Return the lowest and highest of what is there, in the order in which they came."""
+    there = [value for value in values if value is not None]
+    if not there:
+        return None, None
+    low, high = min(there), max(there)
+    return (low, high) if there.index(low) <= there.index(high) else (high, low)
+
+
+class _Thinned:
+    """Two rows for each step of time, and what of the present step has come."""
+
+    def __init__(self, step_s: float, keep: int) -> None:
+        self.step_s = step_s
+        self.rows: deque[Row] = deque(maxlen=keep)
+        self._step: list[Row] = []
+
+    def add(self, row: Row) -> None:
+        """Take a row; the step before it is folded if it is over."""
+        if self._step and row.t - self._step[0].t >= self.step_s:
+            self.rows.extend(fold(self._step))
+            self._step = []
+        self._step.append(row)
+        if len(self._step) > _STEP_ROWS_MAX:
+            self._step = fold(self._step)
+
+    def all(self) -> list[Row]:
+        """Return every row, those of the present step among them."""
+        return [*self.rows, *fold(self._step)]
+
+    def halve(self) -> None:
+        """Make each two steps one."""
+        rows = list(self.rows)
+        halved = [one for at in range(0, len(rows), 4) for one in fold(rows[at : at + 4])]
+        self.rows = deque(halved, maxlen=self.rows.maxlen)
+        self.step_s *= 2.0
+
+
 class Trace:
-    """Rows of one run, thinned out as they get old.
+    """Rows of one run, thinned out as they get old: by lowest and highest, so that no peak is lost.
 
     Args:
         speed: Times real time; a simulation that runs faster gives rows further apart, so that a
@@ -65,10 +123,9 @@ class Trace:
         self.step_s = SAMPLE_S * max(1.0, speed)
         self.count = 0
         self._fine: deque[Row] = deque(maxlen=round(FINE_S / SAMPLE_S))
-        self._middle_step_s = max(MIDDLE_STEP_S, self.step_s)
-        self._middle: deque[Row] = deque(maxlen=round(MIDDLE_S / MIDDLE_STEP_S))
-        self._whole: list[Row] = []
-        self._whole_step_s = WHOLE_STEP_S
+        middle_rows = round(2.0 * MIDDLE_S / MIDDLE_STEP_S)
+        self._middle = _Thinned(max(MIDDLE_STEP_S, self.step_s), middle_rows)
+        self._whole = _Thinned(WHOLE_STEP_S, 2 * WHOLE_ROWS)
 
     def is_due(self, now_s: float) -> bool:
         """Return True if a row at ``now_s`` would be kept."""
@@ -80,13 +137,10 @@ class Trace:
             return
         self._fine.append(row)
         self.count += 1
-        if not self._middle or row.t - self._middle[-1].t >= _ALMOST * self._middle_step_s:
-            self._middle.append(row)
-        if not self._whole or row.t - self._whole[-1].t >= _ALMOST * self._whole_step_s:
-            self._whole.append(row)
-            if len(self._whole) > WHOLE_ROWS:
-                self._whole = self._whole[::2]
-                self._whole_step_s *= 2.0
+        self._middle.add(row)
+        self._whole.add(row)
+        if len(self._whole.rows) > WHOLE_ROWS:
+            self._whole.halve()
 
     def since(self, count: int) -> tuple[list[Row], int]:
         """Return the finest rows after the first ``count``, and how many of those are gone."""
@@ -96,4 +150,4 @@ class Trace:
 
     def history(self) -> list[Sequence[Row]]:
         """Return what is kept: finest, middle, whole run."""
-        return [list(self._fine), list(self._middle), list(self._whole)]
+        return [list(self._fine), self._middle.all(), self._whole.all()]

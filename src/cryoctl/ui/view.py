@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from cryoctl.alarm_board import AlarmLine, AlarmView, Signal
@@ -9,7 +10,7 @@ from cryoctl.arming import Blocker
 from cryoctl.core import Controller
 from cryoctl.cycle_table import ENDED, QUIET, Phase, Trigger
 from cryoctl.ice_model import FOCUS_FACTOR
-from cryoctl.operator_requests import Request, held_trip
+from cryoctl.operator_requests import Request, held_trip, why_no_reset
 from cryoctl.phases import START_WITHIN_S
 from cryoctl.plan import PlannedPhase
 from cryoctl.progress import planned_phase_s
@@ -54,6 +55,7 @@ def phase_section(
         "verdict": controller.verdict.value if phase in ENDED else None,
         "failure": controller.failure,
         "asks": allowed(controller, now_s),
+        "again": bool(controller.cycles or controller.trips or controller.placements),
         "cycles": [
             {
                 "index": record.index,
@@ -69,6 +71,44 @@ def phase_section(
             }
             for record in tuple(controller.cycles)
         ],
+    }
+
+
+def placement_section(controller: Controller, names: Sequence[str]) -> list[Section]:
+    """Return a row for each placement of a session, in order; nothing while there is only one."""
+    records = controller.begun_placements()
+    ahead = len(controller.later_treatments)
+    count = max(len(records), controller.placement) + ahead
+    if count == 1:
+        return []
+    rows = []
+    for index in range(count):
+        record = records[index] if index < len(records) else None
+        is_present = index + 1 == controller.placement
+        runs = is_present and controller.phase not in ENDED
+        rows.append(
+            {
+                "number": index + 1,
+                "name": names[index] if index < len(names) else "",
+                "present": is_present,
+                "verdict": None if record is None or runs else record.verdict.value,
+                "cycles": 0 if record is None else len(record.cycles),
+                "gas_g": None if record is None else round(record.gas_used_g, 2),
+            }
+        )
+    return rows
+
+
+def recovery_section(controller: Controller, now_s: float) -> Section:
+    """Return what speaks against a reset after a trip, and the trips whose cause is there still."""
+    if controller.phase is not Phase.FAULT:
+        return {}
+    refusal = why_no_reset(controller, now_s)
+    lines = controller.board.view(now_s).lines
+    standing = [one for line in lines for one in (line, *line.consequences)]
+    return {
+        "why_not": "" if refusal is None else refusal.reason,
+        "present": [one.alarm.id for one in standing if one.alarm.is_trip and one.present],
     }
 
 

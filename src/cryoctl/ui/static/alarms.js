@@ -75,7 +75,8 @@ export class Alarms {
       el("span.alarm-mark", {}, line.mark),
       el("div.alarm-words", {},
         el("p", {}, el("b", {}, `${isConsequence ? "and so " : ""}${line.id}`), el("span.alarm-states", {}, [line.priority, ...states].join(", "))),
-        el("p", {}, `${capital(line.text)}. `, el("strong", {}, line.action))),
+        el("p", {}, `${capital(line.text)}. `, el("strong", {}, line.action), " ",
+          el("a", { href: `#help/${line.id}`, "aria-label": `What ${line.id} means` }, "More"))),
       tools);
     row.dataset.priority = line.priority;
     row.dataset.on = String(line.signal === "on");

@@ -5,6 +5,7 @@ import { Device } from "./device.js";
 import { byId, el, number, say, words } from "./dom.js";
 import { Faults } from "./faults.js";
 import { Figures } from "./figures.js";
+import { Help } from "./help.js";
 import { Log } from "./log.js";
 import { Live, StopLine, post } from "./net.js";
 import { Plots } from "./plots.js";
@@ -14,12 +15,12 @@ import { Tissue } from "./tissue.js";
 import { Trace } from "./trace.js";
 import { Treatment } from "./treatment.js";
 
-const PARTS = ["device", "treatment", "live", "faults", "recordings", "log"];
+const PARTS = ["device", "treatment", "live", "faults", "recordings", "help", "log"];
 const NOTICE_MS = 9000;
 const LINKS = {
   none: "not connected", opening: "opening", connected: "connected", stale: "stale", lost: "LOST", ended: "session over",
 };
-const state = { link: { state: "none" }, job: {}, phase: null, now: {}, ice: {}, truth: {}, blockers: [], faults: [], alarms: null, seat: {}, outcome: {} };
+const state = { link: { state: "none" }, job: {}, phase: null, now: {}, ice: {}, truth: {}, blockers: [], recovery: {}, placements: [], faults: [], alarms: null, seat: {}, outcome: {} };
 
 // -- STOP: before everything else, so that an error further down cannot take it away ---------------
 
@@ -63,18 +64,23 @@ const ask = (request) => post("/api/ask", { request }).catch((error) => notice(e
 const goTo = (part) => { location.hash = part; };
 
 function liveParts() {
-  const place = byId("live");
-  const card = (name, title) => {
+  const side = el("div.live-side");
+  const main = el("div.live-main");
+  byId("live").append(side, main);
+  const card = (place, name, title) => {
     const node = el(`div.card.${name}`, {}, title && el("h2", {}, title));
     place.append(node);
     return node;
   };
+  const figures = card(main, "figures");
+  const progress = card(main, "progress");
+  const plotsCard = card(main, "plots");
   return {
-    procedure: new Procedure(card("procedure", "Next"), ask, notice),
-    figures: new Figures(card("figures")),
-    plotsCard: card("plots"),
-    progress: new Progress(card("progress"), card("cycles-card", "Cycles")),
-    tissue: new Tissue(card("tissue", "Tissue along the needle")),
+    procedure: new Procedure(card(side, "procedure", "Next"), ask, notice),
+    tissue: new Tissue(card(side, "tissue", "Tissue along the needle")),
+    figures: new Figures(figures),
+    progress: new Progress(progress, card(main, "cycles-card", "Cycles")),
+    plotsCard,
   };
 }
 
@@ -85,11 +91,13 @@ const treatment = new Treatment(byId("treatment"), notice);
 const device = new Device(byId("device"), { notice, treatment, goLive: () => goTo("live") });
 const faults = new Faults(byId("faults"), notice);
 const recordings = new Recordings(byId("recordings"), notice);
+const help = new Help(byId("help"), notice);
 let plots = null;
 let trace = null;
 
 function showPart() {
-  const part = PARTS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "device";
+  const [wanted, detail] = location.hash.slice(1).split("/");
+  const part = PARTS.includes(wanted) ? wanted : "device";
   for (const name of PARTS) byId(name).hidden = name !== part;
   for (const link of document.querySelectorAll("#tabs a")) {
     if (link.hash === `#${part}`) link.setAttribute("aria-current", "page");
@@ -98,6 +106,8 @@ function showPart() {
   if (part === "recordings") recordings.look();
   plots?.fit();
   scrollTo(0, 0);
+  if (part === "help") help.look(detail, Boolean(state.job.simulated));
+  if (part === "faults" && detail) faults.find(detail);
 }
 addEventListener("hashchange", showPart);
 
@@ -121,15 +131,16 @@ function onPicture(picture) {
   if (picture.rows) trace.add(picture.rows);
   if (picture.events) log.add(picture.events);
   if (picture.notice?.number) notice(picture.notice.text);
-  if (wasOpen === "none" && state.link.state === "connected" && location.hash === "") goTo("live");
+  if (wasOpen === "none" && (state.link.state === "connected" || state.job.looks_on) && location.hash === "") goTo("live");
   draw(Boolean(picture.rows || picture.history));
 }
 
 function ageText() {
   const { link } = state;
+  if (link.state === "ended") return "session over, last values";
   if (link.control_age_ms > 1500) return `controller silent for ${number(link.control_age_ms / 1000, 1)} s`;
   if (link.state === "stale" || link.state === "lost") return `data ${number(link.age_ms)} ms old`;
-  return link.state === "ended" ? "session over, last values" : null;
+  return null;
 }
 
 function drawPlots() {
@@ -146,9 +157,9 @@ function draw(hasRows) {
   if (state.alarms) alarms.show(state.alarms, phase?.asks ?? []);
   device.show(link, job, mayAsk());
   faults.show(job, state.faults, mayAsk());
-  live.procedure.show(phase, state.blockers, link, outcome, mayAsk(), now);
+  live.procedure.show(state, mayAsk());
   live.progress.prepare(job.plan);
-  if (phase) live.progress.show(phase);
+  if (phase) live.progress.show(phase, state.placements);
   live.figures.show(now, age !== null);
   live.tissue.prepare(job);
   live.tissue.show(state.ice, state.truth);
@@ -180,10 +191,10 @@ function drawHead(phase, now, job) {
 
 function drawSeat() {
   const { yours, free, pages } = state.seat;
-  const key = JSON.stringify([yours, free, pages]);
+  const key = JSON.stringify([yours, free, pages, state.job.looks_on]);
   if (key === drawSeat.key) return;
   drawSeat.key = key;
-  const text = yours ? "This page has control" : "Looking only; STOP works";
+  const text = state.job.looks_on ? "Looks on at a run; STOP works" : yours ? "This page has control" : "Looking only; STOP works";
   const others = pages > 1 ? `, ${pages} pages` : "";
   const button = yours
     ? pages > 1 && el("button", { type: "button", onclick: () => seat(false) }, "Release control")

@@ -71,10 +71,11 @@ export class Device {
 
   show(link, job, mayAsk) {
     const isOpen = !["none", "ended"].includes(link.state);
-    this.connect.disabled = isOpen || !mayAsk;
-    this.disconnect.disabled = !isOpen || !mayAsk;
+    this.connect.disabled = isOpen || !mayAsk || job.looks_on === true;
+    this.disconnect.disabled = !isOpen || !mayAsk || job.looks_on === true;
     say(this.what, `Treatment: ${this.treatment.title}`);
     const who = [job.description, link.device_id, link.firmware].filter(Boolean).join(", ");
-    say(this.state, isOpen ? `${link.state}: ${who || job.device}. Disconnect stops what runs and waits until the needle is free.` : "No session is open.");
+    const how = job.looks_on ? "Who began this run asks for its steps; pages look on, and can STOP it." : "Disconnect stops what runs and waits until the needle is free.";
+    say(this.state, isOpen ? `${link.state}: ${who || job.device}. ${how}` : "No session is open.");
   }
 }

@@ -46,6 +46,12 @@ export class Faults {
     return row;
   }
 
+  /** Shows one fault alone. */
+  find(id) {
+    this.search.value = id;
+    this.filter();
+  }
+
   filter() {
     const wanted = this.search.value.toLowerCase().split(/\s+/).filter(Boolean);
     for (const row of this.rows.children) row.hidden = !wanted.every((word) => row.dataset.words.includes(word));

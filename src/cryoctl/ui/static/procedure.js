@@ -39,24 +39,26 @@ export class Procedure {
     this.hint = el("p.hint", { role: "status" });
     this.buttons = el("div.actions");
     this.why = el("div.blockers");
+    this.report = el("p");
     this.verdict = el("p.verdict", { role: "status" });
     this.stimulus = new Stimulus(notice);
-    place.append(this.steps, this.verdict, this.hint, this.buttons, this.stimulus.form, this.why);
+    place.append(this.steps, this.verdict, this.hint, this.report, this.buttons, this.stimulus.form, this.why);
   }
 
-  /** Shows the phase section; `mayAsk` is false for a page that only looks. */
-  show(phase, blockers, link, outcome, mayAsk, now) {
+  /** Shows where the state stands; `mayAsk` is false for a page that only looks. */
+  show(state, mayAsk) {
+    const { phase, blockers, recovery, link, outcome, job, now } = state;
     const name = phase?.phase ?? "";
-    this.stimulus.show(name === "PLACEMENT" && link.state !== "ended", now, mayAsk);
-    const key = JSON.stringify([name, phase?.asks, phase?.verdict, phase?.failure, blockers, mayAsk, link.state, outcome]);
+    this.stimulus.show(name === "PLACEMENT" && link.state !== "ended" && !job.looks_on, now, mayAsk);
+    const key = JSON.stringify([name, phase?.asks, phase?.verdict, phase?.failure, phase?.again, blockers, recovery, mayAsk, link.state, outcome, job.looks_on]);
     if (key !== this.key) {
       this.key = key;
-      this.build(phase, name, blockers, link, outcome, mayAsk);
+      this.build(state, name, mayAsk);
     }
     if (this.armLeft && phase) say(this.armLeft, `START (${number(phase.arm_left_s)} s)`);
   }
 
-  build(phase, name, blockers, link, outcome, mayAsk) {
+  build({ phase, blockers, recovery, link, outcome, job }, name, mayAsk) {
     const now = STEPS.findIndex((step) => step.phases.includes(name));
     this.steps.replaceChildren(...STEPS.map((step, index) => {
       const state = index === now ? "now" : index < now ? "done" : "next";
@@ -66,18 +68,39 @@ export class Procedure {
     const asks = phase?.asks ?? [];
     const isOpen = link.state !== "ended" && link.state !== "none";
     const offered = isOpen ? STEPS.flatMap((step) => step.asks).filter(([ask]) => asks.includes(ask)) : [];
-    this.buttons.replaceChildren(...offered.map(([ask, label]) => this.button(ask, label, blockers, mayAsk)));
+    this.buttons.replaceChildren(...offered.map(([ask, label]) => this.button(ask, label, mayAsk, against(ask, blockers, recovery))));
     if (isOpen && asks.includes("cartridge")) this.buttons.append(this.plain("cartridge", "New cartridge is in", mayAsk));
-    const verdict = phase?.verdict ?? (isOpen ? null : outcome?.verdict);
+    const verdict = (isOpen ? null : outcome?.verdict) ?? phase?.verdict;
     say(this.verdict, verdict ? `Verdict: ${words(verdict)}` : "");
     this.verdict.dataset.verdict = verdict ?? "";
     const failure = phase?.failure || outcome?.failure || "";
-    say(this.hint, hintOf(name, link, failure));
-    this.showWhy(name, blockers, isOpen);
+    say(this.hint, hintOf(name, link, failure, phase?.again));
+    this.report.replaceChildren(...(outcome?.report && !isOpen
+      ? [el("a.button", { href: `/runs/${encodeURIComponent(outcome.folder)}/report.html`, target: "_blank", rel: "noopener" }, "Report")] : []));
+    if (job.looks_on && isOpen) this.buttons.append(el("p.help", {}, "Who began this run asks for its steps. STOP works from here."));
+    if (name === "FAULT" && isOpen) this.showRecovery(recovery, asks, job.looks_on);
+    else this.showWhy(name, blockers, isOpen);
   }
 
-  button(ask, label, blockers, mayAsk) {
-    const isBlocked = ask === "arm" && blockers.length > 0;
+  /** What is left to do before a trip can be left behind, in its order. */
+  showRecovery(recovery, asks, looksOn) {
+    const present = recovery.present ?? [];
+    const isQuiet = !asks.includes("acknowledge");
+    const step = (done, ...text) => el(`li.${done ? "done" : "todo"}`, {}, el("b", { "aria-label": done ? "done" : "to do" }, done ? "✓" : "○"), el("span", {}, ...text));
+    const causes = present.flatMap((id, index) => [index ? ", " : "", el("a", { href: `#help/${id}` }, id)]);
+    this.why.replaceChildren(
+      el("h3", {}, "To go on after this trip"),
+      el("ul", {},
+        step(true, "The probe is safe, the needle free."),
+        step(isQuiet, isQuiet ? "Alarms are acknowledged." : "Acknowledge the alarm."),
+        step(!recovery.why_not, recovery.why_not ? "Against a reset: " : "Nothing speaks against a reset.", recovery.why_not, ...(recovery.why_not && causes.length ? [": ", ...causes] : [])),
+        looksOn
+          ? step(false, "This run ends here; begin another.")
+          : step(false, "Reset, then begin anew: tests, ARM, START. What was treated so far is kept as a placement of its own.")));
+    this.why.dataset.clear = String(!recovery.why_not);
+  }
+
+  button(ask, label, mayAsk, isBlocked) {
     const button = el("button.big", { type: "button", disabled: !mayAsk || isBlocked, onclick: () => this.ask(ask) }, label);
     button.dataset.ask = ask;
     if (ask === "start") this.armLeft = button;
@@ -138,12 +161,21 @@ class Stimulus {
   }
 }
 
-function hintOf(name, link, failure) {
+const against = (ask, blockers, recovery) => (ask === "arm" && blockers.length > 0) || (ask === "reset" && Boolean(recovery.why_not));
+
+function hintOf(name, link, failure, again) {
   if (failure) return failure;
   if (link.state === "none") return "Choose a device and connect.";
   if (link.state === "ended") return "The session is over. Its recording is kept.";
   if (link.state === "opening" && !name) return "The device is being opened.";
+  if (name === "IDLE" && again) return `${HINTS.IDLE} The treatment begins anew, with its first cycle.`;
   return HINTS[name] ?? "";
+}
+
+function placementText(placements) {
+  const present = placements.find((one) => one.present);
+  if (!present) return "";
+  return `Placement ${present.number} of ${placements.length}${present.name ? `, ${present.name}` : ""}: `;
 }
 
 export class Progress {
@@ -151,8 +183,9 @@ export class Progress {
     this.band = el("div.band", { role: "img" });
     this.now = el("p.progress-now");
     this.cycles = el("table.cycles");
+    this.placements = el("table.placements");
     place.append(this.now, this.band);
-    cyclesPlace.append(this.cycles);
+    cyclesPlace.append(this.cycles, this.placements);
     this.key = "";
   }
 
@@ -172,7 +205,7 @@ export class Progress {
     this.band.replaceChildren(...this.parts.map(({ part }) => part));
   }
 
-  show(phase) {
+  show(phase, placements = []) {
     const running = this.parts?.findIndex(({ row }) => row.phase === phase.phase && (row.cycle === phase.cycle || row.cycle === 0)) ?? -1;
     const isOver = phase.verdict === "PASS";
     const isStopped = ["SAFE", "FAULT"].includes(phase.phase); // The band stays where it was broken off.
@@ -185,18 +218,25 @@ export class Progress {
     const count = this.plan?.cycles ?? 0;
     const elapsed = phase.planned_s ? `${number(phase.elapsed_s)} of ${number(phase.planned_s)} s` : `${number(phase.elapsed_s)} s`;
     const left = phase.left_s === null ? "" : `, about ${clock(phase.left_s)} left in all`;
-    const text = `${words(phase.phase)} ${elapsed}${phase.cycle ? `, cycle ${phase.cycle} of ${count}` : ""}${left}`;
+    const place = placementText(placements);
+    const text = `${place}${words(phase.phase)} ${elapsed}${phase.cycle ? `, cycle ${phase.cycle} of ${count}` : ""}${left}`;
     say(this.now, text);
     this.band.setAttribute("aria-label", text);
-    this.table(phase.cycles);
+    this.table(phase.cycles, placements);
   }
 
-  table(cycles) {
-    const key = JSON.stringify(cycles);
+  table(cycles, placements) {
+    const key = JSON.stringify([cycles, placements]);
     if (key === this.tableKey) return;
     this.tableKey = key;
     const cell = (text) => el("td", {}, text);
-    this.cycles.parentElement.hidden = cycles.length === 0;
+    this.cycles.parentElement.hidden = cycles.length === 0 && placements.length === 0;
+    this.placements.replaceChildren(...(placements.length === 0 ? [] : [
+      el("caption", {}, "Placements of this session"),
+      el("tr", {}, ...["placement", "where", "cycles", "gas", "verdict"].map((name) => el("th", { scope: "col" }, name))),
+      ...placements.map((one) => el("tr", one.present ? { "aria-current": "true" } : {},
+        cell(one.number), cell(one.name || "–"), cell(one.cycles || "–"), cell(one.gas_g === null ? "–" : `${number(one.gas_g, 2)} g`),
+        cell(one.verdict ? words(one.verdict) : one.present ? "runs" : "to come")))]));
     this.cycles.replaceChildren(...(cycles.length === 0 ? [] : [
       el("tr", {}, ...["cycle", "to set-point", "in band", "coldest", "−20 °C", "gas", "verdict"].map((name) => el("th", { scope: "col" }, name))),
       ...cycles.map((one) => el("tr", {},

@@ -9,22 +9,31 @@ import { columnsOf, firstAt } from "./trace.js";
 
 const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 50];
 
+const cell = (name, text) => el("td", { "data-of": name }, text);
+
 export class Recordings {
   constructor(place, notice) {
     this.notice = notice;
     this.list = el("tbody");
     this.player = el("div.player", { hidden: true });
+    this.suites = el("tbody");
     place.append(
       el("div.card", {},
         el("button", { type: "button", onclick: () => this.look() }, "Look again"),
         el("table.runs", {}, el("thead", {}, el("tr", {}, ...["run", "treatment", "device", "length", "verdict", "alarms", "open"].map((name) => el("th", { scope: "col" }, name)))), this.list)),
-      this.player);
+      this.player,
+      el("div.card.suites", {},
+        el("h2", {}, "Hardware-in-the-loop suites"),
+        el("table.runs", {}, el("thead", {}, el("tr", {}, ...["run", "begun, UTC", "rig", "probe", "tests", "verdict", "open"].map((name) => el("th", { scope: "col" }, name)))), this.suites)));
   }
 
   async look() {
     try {
       const runs = await get("/api/runs");
       this.list.replaceChildren(...runs.map((run) => this.row(run)));
+      const suites = await get("/api/suites");
+      this.suites.replaceChildren(...suites.map((run) => this.suite(run)));
+      if (suites.length === 0) this.suites.append(el("tr", {}, el("td", { colspan: "7" }, "No suite was run here yet: cryoctl hil runs it.")));
       if (runs.length === 0) this.list.append(el("tr", {}, el("td", { colspan: "7" }, "No run is kept in this folder yet.")));
     } catch (error) {
       this.notice(error.message);
@@ -34,12 +43,27 @@ export class Recordings {
   row(run) {
     const name = encodeURIComponent(run.name);
     return el("tr", {},
-      el("td", {}, el("code", {}, run.name)), el("td", {}, run.treatment), el("td", {}, run.device),
-      el("td", {}, run.seconds === null ? "–" : clock(run.seconds)),
-      el("td", {}, run.verdict ? words(run.verdict) : "not closed"), el("td", {}, run.alarms.join(", ")),
+      cell("run", el("code", {}, run.name)), cell("treatment", run.treatment), cell("device", run.device),
+      cell("length", run.seconds === null ? "–" : clock(run.seconds)),
+      el("td", { "data-of": "verdict" }, run.verdict ? words(run.verdict) : "not closed",
+        !run.verdict && el("p.help", {}, "it runs still, or: ", el("code", {}, `cryoctl recover ${run.path}`))),
+      cell("alarms", run.alarms.join(", ")),
       el("td.tools", {},
         el("button", { type: "button", onclick: () => this.play(run.name) }, "Replay"),
         run.report && el("a.button", { href: `/runs/${name}/report.html`, target: "_blank", rel: "noopener" }, "Report")));
+  }
+
+  suite(run) {
+    const failed = run.failed ?? [];
+    const verdict = run.verdict === undefined ? run.problem : run.ended ? words(run.verdict) : "not ended";
+    return el("tr", {},
+      cell("run", el("code", {}, run.name)), cell("begun", run.started_utc.slice(0, 19).replace("T", " ")),
+      cell("rig", run.rig ?? ""), cell("probe", run.probe ?? ""),
+      cell("tests", run.tests === undefined ? "" : `${run.passed} of ${run.tests} PASS`),
+      el("td", { "data-of": "verdict" }, el("b", {}, verdict),
+        run.verdict !== undefined && run.problem && el("p.help", {}, run.problem),
+        failed.length > 0 && el("details", {}, el("summary", {}, `${failed.length} failed`), el("ul", {}, ...failed.map((text) => el("li", {}, text))))),
+      el("td.tools", {}, run.report && el("a.button", { href: `/suites/${encodeURIComponent(run.name)}/report.html`, target: "_blank", rel: "noopener", "aria-label": `Report of ${run.name}` }, "Report")));
   }
 
   async play(name) {

@@ -1,56 +1,99 @@
 // Rows of a run at three resolutions, each of bounded length: the same rule as the server's Trace.
 
-const LEVELS = [
-  { keep: 1500, step: 0 },
-  { keep: 1500, step: 0.2 },
-  { keep: 3000, step: 0.2 },
-];
-const ALMOST = 0.75;
+const FINE_ROWS = 1500;
+const MIDDLE = { keep: 1500, step: 0.4 };
+const WHOLE = { keep: 3000, step: 0.4 };
+const STEP_ROWS_MAX = 64;
+
+/** Two rows with the lowest and highest value of every column, whichever came first in the first one. */
+export function fold(rows, whole) {
+  if (rows.length <= 2) return rows;
+  const first = rows[0].slice();
+  const last = rows.at(-1).slice();
+  for (let column = 0; column < first.length; column += 1) {
+    if (whole.has(column)) continue; // Time and phase: as they were at both ends.
+    let low = null;
+    let high = null;
+    for (const row of rows) {
+      if (row[column] === null) continue;
+      if (low === null || row[column] < low[column]) low = row;
+      if (high === null || row[column] > high[column]) high = row;
+    }
+    const isRising = rows.indexOf(low) <= rows.indexOf(high);
+    first[column] = low === null ? null : (isRising ? low : high)[column];
+    last[column] = low === null ? null : (isRising ? high : low)[column];
+  }
+  return [first, last];
+}
+
+/** Two rows for each step of time, and what of the present step has come. */
+class Thinned {
+  constructor(step, whole) {
+    this.step = step;
+    this.whole = whole;
+    this.rows = [];
+    this.present = [];
+  }
+
+  add(row) {
+    if (this.present.length > 0 && row[0] - this.present[0][0] >= this.step) {
+      this.rows.push(...fold(this.present, this.whole));
+      this.present = [];
+    }
+    this.present.push(row);
+    if (this.present.length > STEP_ROWS_MAX) this.present = fold(this.present, this.whole);
+  }
+
+  halve() {
+    const halved = [];
+    for (let at = 0; at < this.rows.length; at += 4) halved.push(...fold(this.rows.slice(at, at + 4), this.whole));
+    this.rows = halved;
+    this.step *= 2;
+  }
+
+  all() {
+    return this.present.length === 0 ? this.rows : [...this.rows, ...fold(this.present, this.whole)];
+  }
+}
 
 export class Trace {
   constructor(columns) {
     this.columns = columns;
-    this.levels = [[], [], []];
-    this.wholeStep = LEVELS[2].step;
+    this.ofEnds = new Set(["t", "phase"].map((name) => columns.indexOf(name)));
+    this.begin([[], [], []]);
   }
 
-  begin(history) {
-    this.levels = history;
-    const whole = history[2];
-    this.wholeStep = LEVELS[2].step;
-    if (whole.length > 2) this.wholeStep = Math.max(this.wholeStep, whole[1][0] - whole[0][0]);
+  begin([fine, middle, whole]) {
+    this.fine = fine;
+    this.middle = new Thinned(MIDDLE.step, this.ofEnds);
+    this.whole = new Thinned(WHOLE.step, this.ofEnds);
+    this.middle.rows = middle;
+    this.whole.rows = whole;
+    // The server has two rows for a step as well.
+    if (whole.length > 4) this.whole.step = Math.max(WHOLE.step, whole[2][0] - whole[0][0]);
   }
 
   add(rows) {
-    const [fine, middle, whole] = this.levels;
     for (const row of rows) {
-      fine.push(row);
-      if (isDue(middle, row, LEVELS[1].step)) middle.push(row);
-      if (isDue(whole, row, this.wholeStep)) whole.push(row);
+      this.fine.push(row);
+      this.middle.add(row);
+      this.whole.add(row);
     }
-    trim(fine, LEVELS[0].keep);
-    trim(middle, LEVELS[1].keep);
-    if (whole.length > LEVELS[2].keep) {
-      this.levels[2] = whole.filter((_, index) => index % 2 === 0);
-      this.wholeStep *= 2;
-    }
+    trim(this.fine, FINE_ROWS);
+    trim(this.middle.rows, MIDDLE.keep);
+    if (this.whole.rows.length > WHOLE.keep) this.whole.halve();
   }
 
   get last() {
-    return this.levels[0].at(-1);
+    return this.fine.at(-1);
   }
 
   /** Returns columns of the last `seconds`, or of the whole run, up to time `end`. */
   window(seconds, end) {
-    const level = seconds === null ? 2 : seconds <= 30 ? 0 : 1;
-    const rows = this.levels[level];
+    const rows = seconds === null ? this.whole.all() : seconds <= 30 ? this.fine : this.middle.all();
     const from = seconds === null ? 0 : firstAt(rows, end - seconds);
     return columnsOf(rows, from, firstAt(rows, end + 1e-9), this.columns.length);
   }
-}
-
-function isDue(rows, row, step) {
-  return rows.length === 0 || row[0] - rows.at(-1)[0] >= ALMOST * step;
 }
 
 function trim(rows, keep) {
