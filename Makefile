@@ -24,7 +24,7 @@ USER_STAMP := $(or $(wildcard $(VENV)/.user-$(SUM)*),$(VENV)/.user-$(SUM))
 DEV_STAMP := $(or $(wildcard $(VENV)/.dev-$(SUM)*),$(VENV)/.dev-$(SUM))
 
 .DEFAULT_GOAL := help
-.PHONY: run test assure check format bench peers validate generated scoreboard picture screenshots sizes dose sbom audit lock clean help
+.PHONY: run test assure check format bench peers validate generated scoreboard picture screenshots site sizes dose sbom audit lock clean help
 
 run: $(USER_STAMP) ## three freeze/thaw cycles on the built-in simulator; no hardware, no file
 	@$(BIN)/cryoctl run $(ARGS)
@@ -87,6 +87,10 @@ picture: $(DEV_STAMP) ## the picture of a cycle in README.md
 
 screenshots: $(DEV_STAMP) ## the pictures of the dashboard in the documents; needs an installed Chromium
 	@$(BIN)/python -m tests.support.screenshots docs/images
+
+site: $(DEV_STAMP) ## the documents as pages in build/site; a link that leads nowhere is an error
+	@$(BIN)/sphinx-build -q -W --keep-going -c docs/site . build/site
+	@echo "build/site/index.html"
 
 sbom: $(DEV_STAMP) ## sbom.json: what an installation is made of (CycloneDX), with versions and licences
 	@$(BIN)/python -m cryoctl_hil.sbom $(ARGS)

@@ -147,6 +147,7 @@ def _explain(error: Exception) -> int:
     """Print what a user can do about ``error``; return the exit code."""
     from cryoctl.export import ExportError
     from cryoctl.mosquitto import BrokerError
+    from cryoctl.pdf import PdfError
     from cryoctl.plug_ins import PlugInError
     from cryoctl.recording import RecordingError
     from cryoctl_protocol.peer import AddressError, LinkError
@@ -158,7 +159,13 @@ def _explain(error: Exception) -> int:
         return EXIT_USAGE
     if isinstance(
         error,
-        AddressError | BrokerError | ExportError | PlugInError | ProfileError | RecordingError,
+        AddressError
+        | BrokerError
+        | ExportError
+        | PdfError
+        | PlugInError
+        | ProfileError
+        | RecordingError,
     ):
         click.echo(f"cryoctl: {error}", err=True)
         return EXIT_USAGE

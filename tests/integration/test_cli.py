@@ -168,6 +168,7 @@ def test_a_broken_treatment_is_explained_and_nothing_is_started(
         (["plan", "mine.toml", "--profile", "co2-20g"], 2, "a TREATMENT names its own"),
         (["config", "show", "m.toml", "--profile", "co2-20g"], 2, "a TREATMENT names its own"),
         (["report", "x.mcap", "--out", "a", "--picture", "b"], 2, "not both"),
+        (["report", "x.mcap", "--pdf", "a", "--picture", "b"], 2, "not both"),
         (["run", "--set", "cycles.cuont=1"], 2, "did you mean 'cycles.count'?"),
         (["config", "check", "--kind", "scenari", "x.toml"], 2, "unknown kind of file"),
         (["report", "no-such.mcap"], 2, "no-such.mcap"),
@@ -286,7 +287,7 @@ def test_a_report_is_never_written_over_its_recording(capsys: pytest.CaptureFixt
     assert invoke(["run", *SHORT, "--out", "here"]) == 0
     before = Path("here/run.mcap").read_bytes()
 
-    for option in ("--out", "--picture"):
+    for option in ("--out", "--picture", "--pdf"):
         assert invoke(["report", "here/run.mcap", option, "here/../here/run.mcap"]) == 2
 
     assert "is the recording itself" in capsys.readouterr().err

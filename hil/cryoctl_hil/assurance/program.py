@@ -194,6 +194,29 @@ PROGRAMS: Final[tuple[Program, ...]] = (
         ),
     ),
     Program(
+        "stop",
+        "STOP on the dashboard with stalled pages and a blocked recorder, beside an idle timer",
+        "cryoctl_hil.assurance.stop:run",
+        (
+            "STOP to wire: presses, with 4 stalled pages and a blocked recorder",
+            "STOP to wire: 99 of 100 within",
+            "STOP to wire: at most",
+            "STOP to wire: over 100 ms with no stall of the machine",
+        ),
+    ),
+    Program(
+        "dashboard",
+        "an hour of the dashboard: memory of server and browser, processor, pictures a second",
+        "cryoctl_hil.assurance.dashboard:run",
+        (
+            "dashboard: memory that the server gains",
+            "dashboard: memory that the browser gains",
+            "dashboard: memory that the page's script gains",
+            "dashboard: share of a core that serving takes",
+            "dashboard: pictures a second that the page gets",
+        ),
+    ),
+    Program(
         "reach",
         "search of every state that the probe's firmware and the controller can come to",
         "cryoctl_hil.assurance.reach:run",

@@ -12,8 +12,8 @@ NOT_RUN: Final = "not run"
 _HEAD: Final = """\
 # Scoreboard
 
-Made by `make scoreboard` from the JSON files in [`docs/assurance`](../assurance), which the
-programs of `cryoctl assure` write themselves. No figure in it was written by hand. Which
+Made by `make scoreboard` from the JSON files in [`docs/assurance`](../assurance/README.md), which
+the programs of `cryoctl assure` write themselves. No figure in it was written by hand. Which
 requirement a figure is for stands on the page of [traceability](traceability.md).
 
 "not run" means that no file of that program is kept, or that its file lacks this measure: nobody

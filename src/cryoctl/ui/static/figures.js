@@ -19,14 +19,15 @@ export class Figures {
   constructor(place) {
     this.place = place;
     this.tip = el("output.value");
-    this.trend = el("span.trend");
+    this.trend = el("span.trend", { "aria-hidden": "true" });
+    this.trendWord = el("span.unseen");
     this.open = el("span.open");
     this.small = SMALL.map(([name, text, unit]) => {
       const value = el("output.value");
       return { text, value, node: el("div.figure", {}, el("span.name", {}, name), el("span", {}, value, el("span.unit", {}, ` ${unit}`))) };
     });
     place.append(
-      el("div.figure.figure-tip", {}, el("span.name", {}, "Tip"), el("span", {}, this.tip, el("span.unit", {}, " °C"), this.trend), this.open),
+      el("div.figure.figure-tip", {}, el("span.name", {}, "Tip"), el("span", {}, this.tip, el("span.unit", {}, " °C"), this.trend, this.trendWord), this.open),
       el("div.figures-small", {}, ...this.small.map(({ node }) => node)));
   }
 
@@ -37,7 +38,7 @@ export class Figures {
     say(this.open, now.open ? `sensor open: ${now.open}` : "");
     const [arrow, word] = TREND[now.trend ?? 0];
     say(this.trend, has ? ` ${arrow}` : "");
-    this.trend.setAttribute("aria-label", word);
+    say(this.trendWord, has ? ` ${word}` : "");
     this.trend.title = word;
     for (const { text, value } of this.small) say(value, has ? text(now) : "–");
   }

@@ -180,7 +180,7 @@ function placementText(placements) {
 
 export class Progress {
   constructor(place, cyclesPlace) {
-    this.band = el("div.band", { role: "img" });
+    this.band = el("div.band", { role: "img", "aria-label": "Phases: no treatment yet" });
     this.now = el("p.progress-now");
     this.cycles = el("table.cycles");
     this.placements = el("table.placements");

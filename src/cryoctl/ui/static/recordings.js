@@ -104,7 +104,7 @@ class Replay {
         run.complete ? "" : el("p.bad", {}, "This recording was not closed: its last moments may be missing."),
         el("div.transport", {}, this.button, el("label.unseen", { for: "replay-seek" }, "Seek"), this.seek, this.time, el("label.unseen", { for: "replay-speed" }, "Speed"), this.speeds)),
       el("div.columns.wide-left", {}, plots, tissue),
-      el("div.card.scroll", {}, el("table.events", {}, this.events)));
+      el("div.card.scroll", { tabindex: 0, role: "region", "aria-label": "Events" }, el("table.events", {}, this.events)));
     this.plots = new Plots(plots, run.columns, run.phases, { live: false });
     this.tissue = new Tissue(tissue);
     this.tissue.prepare(run.job);
