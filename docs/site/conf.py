@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+from pygments.lexers.special import TextLexer
+from sphinx.highlighting import lexers
+
 from cryoctl import __version__
 
 project = "cryoctl"
@@ -18,6 +21,8 @@ include_patterns = [
     "docs/**/*.md",
 ]
 exclude_patterns = [".*", "build", "dist", "runs"]
+
+lexers["mermaid"] = TextLexer()  # What draws it is fetched from elsewhere: a site shows its text.
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_heading_anchors = 4

@@ -21,7 +21,7 @@ DOCUMENTS = [
     *sorted((ROOT / "docs" / "tutorial").glob("*.md")),
     *sorted((ROOT / "docs" / "how-to").glob("*.md")),
 ]
-NEEDS_HARDWARE = re.compile(r"serial:|tcp:|mqtts?:|/dev/")
+NEEDS_HARDWARE = re.compile(r"serial:|tcp:|mqtts?:|/dev/|--pty")
 
 
 def document_ids(path: Path) -> str:

@@ -88,7 +88,8 @@ async def served(port: int) -> None:
             await asyncio.sleep(due_s - loop.time())
 
 
-if sys.argv[1] == "serve":
-    asyncio.run(served(int(sys.argv[2])))
-else:
-    print(json.dumps(stepped(json.loads(sys.argv[2]))))
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        asyncio.run(served(int(sys.argv[2])))
+    else:
+        print(json.dumps(stepped(json.loads(sys.argv[2]))))

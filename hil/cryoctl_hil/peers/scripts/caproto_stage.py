@@ -44,12 +44,13 @@ def round_trips(count: int, period_s: float) -> list[float]:
     return times_s
 
 
-if sys.argv[1] == "serve":
-    os.environ["EPICS_CA_SERVER_PORT"] = sys.argv[2]
-    run(Stage(prefix="stage:").pvdb, interfaces=["127.0.0.1"], log_pv_names=False)
-else:
-    port, count, period = sys.argv[2:]
-    os.environ["EPICS_CA_SERVER_PORT"] = port
-    os.environ["EPICS_CA_ADDR_LIST"] = "127.0.0.1"
-    os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
-    print(json.dumps(round_trips(int(count), float(period))))
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        os.environ["EPICS_CA_SERVER_PORT"] = sys.argv[2]
+        run(Stage(prefix="stage:").pvdb, interfaces=["127.0.0.1"], log_pv_names=False)
+    else:
+        port, count, period = sys.argv[2:]
+        os.environ["EPICS_CA_SERVER_PORT"] = port
+        os.environ["EPICS_CA_ADDR_LIST"] = "127.0.0.1"
+        os.environ["EPICS_CA_AUTO_ADDR_LIST"] = "NO"
+        print(json.dumps(round_trips(int(count), float(period))))

@@ -82,5 +82,6 @@ def looped(ramp: dict[str, float]) -> Result:
     }
 
 
-logging.disable(logging.CRITICAL)
-print(json.dumps({"stepped": stepped, "looped": looped}[sys.argv[1]](json.loads(sys.argv[2]))))
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    print(json.dumps({"stepped": stepped, "looped": looped}[sys.argv[1]](json.loads(sys.argv[2]))))

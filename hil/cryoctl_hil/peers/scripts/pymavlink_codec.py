@@ -86,13 +86,14 @@ def cpu_s(work: Callable[[], object]) -> float:
     return process_time() - began_s
 
 
-task = json.loads(sys.argv[1])
-module = dialect(task["fields"])
-print(
-    json.dumps(
-        {
-            name: figures(module, task["fields"], task["count"], signed=name == "signed")
-            for name in ("frame", "signed")
-        }
+if __name__ == "__main__":
+    task = json.loads(sys.argv[1])
+    module = dialect(task["fields"])
+    print(
+        json.dumps(
+            {
+                name: figures(module, task["fields"], task["count"], signed=name == "signed")
+                for name in ("frame", "signed")
+            }
+        )
     )
-)

@@ -134,7 +134,8 @@ async def served(port: int) -> None:
     await simulation(stage, Commands(stage), TcpIo("127.0.0.1", port), 1.0).run()
 
 
-if sys.argv[1] == "serve":
-    asyncio.run(served(int(sys.argv[2])))
-else:
-    print(json.dumps(asyncio.run(hurried(json.loads(sys.argv[2])))))
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        asyncio.run(served(int(sys.argv[2])))
+    else:
+        print(json.dumps(asyncio.run(hurried(json.loads(sys.argv[2])))))
