@@ -27,7 +27,7 @@ if hasattr(signal, "SIGHUP"):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-WAITS_PRIORITY, WORKS_PRIORITY = 0, 15
+PROMPT_NICE, REAL_TIME_NICE, NICE = 0, 8, 17
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -54,8 +54,9 @@ CHOOSES_PRIORITY = may_go_back()
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Have tests that only work stand back for those that must be in time, and their programs."""
     if CHOOSES_PRIORITY:
-        waits = item.get_closest_marker("real_time") is not None
-        os.setpriority(os.PRIO_PROCESS, 0, WAITS_PRIORITY if waits else WORKS_PRIORITY)
+        marker = item.get_closest_marker("real_time")
+        waits = PROMPT_NICE if marker and marker.kwargs.get("prompt") else REAL_TIME_NICE
+        os.setpriority(os.PRIO_PROCESS, 0, waits if marker else NICE)
 
 
 def pytest_collection_finish() -> None:

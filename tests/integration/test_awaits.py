@@ -44,6 +44,7 @@ AWAITS = {
     "src/cryoctl/conform.py": "it ends with STOP, and its leases with it",
     "src/cryoctl/ui/app.py": "in the web's thread: control has one of its own",
     "src/cryoctl/ui/gate.py": "as the one before",
+    "src/cryoctl/ui/run_station.py": "as the one before",
     "src/cryoctl/ui/station.py": "as the one before",
     "src/cryoctl/ui/stream.py": "as the one before",
 }

@@ -219,7 +219,7 @@ def result_of(story: Future[Told | None]) -> Told:
 
 
 real_time = [
-    pytest.mark.real_time,
+    pytest.mark.real_time(prompt=True),
     pytest.mark.timeout(240),
     pytest.mark.xdist_group("board in the loop"),
     pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals"),

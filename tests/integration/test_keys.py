@@ -18,7 +18,7 @@ from tests.support.builders import SHORT
 
 # One worker tells the story once; it waits for real seconds.
 pytestmark = [
-    pytest.mark.real_time,
+    pytest.mark.real_time(prompt=True),
     pytest.mark.timeout(240),
     pytest.mark.xdist_group("keys over the wire"),
 ]

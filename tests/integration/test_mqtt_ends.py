@@ -26,7 +26,7 @@ from cryoctl_simulator.served.mqtt_endpoint import MqttEndpoint
 from tests.support.broker import DEVICE, Broker, plain_broker, tls_broker, until
 from tests.support.protocol_builders import identity, plain
 
-pytestmark = pytest.mark.real_time
+pytestmark = pytest.mark.real_time(prompt=True)
 
 HERE = "cryo/1/bench/probe-1"
 HELLO = plain(identity(device_id=DEVICE.encode().ljust(16, b"\0")))

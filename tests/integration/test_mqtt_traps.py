@@ -42,7 +42,7 @@ from tests.support.probe_at_broker import (
 )
 
 pytestmark = [
-    pytest.mark.real_time,
+    pytest.mark.real_time(prompt=True),
     pytest.mark.timeout(120),
     pytest.mark.xdist_group("mqtt traps"),
 ]

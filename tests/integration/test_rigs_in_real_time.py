@@ -29,7 +29,7 @@ from tests.support.broker import DEVICE, plain_broker, require_mosquitto
 from tests.support.power_switches import SimulatedRelay
 
 pytestmark = [
-    pytest.mark.real_time,
+    pytest.mark.real_time(prompt=True),
     pytest.mark.timeout(180),
     pytest.mark.xdist_group("rigs in real time"),
     pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals"),

@@ -15,7 +15,7 @@ from cryoctl_hil.bench_probe import ticking_probe
 from cryoctl_protocol.codes import Trip
 
 
-@pytest.mark.real_time
+@pytest.mark.real_time(prompt=True)
 @pytest.mark.requirement("SR-29")
 def test_a_stop_over_a_real_link_is_carried_out_between_two_ticks(tmp_path: Path) -> None:
     switch = StopSwitch()
