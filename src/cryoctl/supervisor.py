@@ -241,14 +241,19 @@ async def open_until_there(
         # Opening may take seconds, as with a host that does not answer.
         opening = asyncio.get_running_loop().run_in_executor(None, open_again)
         try:
-            return await asyncio.shield(opening)
-        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+        except BaseException:
             opening.add_done_callback(_abort)
             raise
-        except Exception as error:  # noqa: BLE001  # A file may be gone for a moment, as well.
-            if tell is not None and str(error) != told:
-                tell(f"the link cannot be opened again: {error}")
-            told = str(error)
+        error = opening.exception()
+        if error is None:
+            return opening.result()
+        if not isinstance(error, Exception):
+            raise error
+        # Whatever it is may be over in a moment: a file of keys may be gone as well as a port.
+        if tell is not None and str(error) != told:
+            tell(f"the link cannot be opened again: {error}")
+        told = str(error)
 
 
 def _abort(opening: asyncio.Future[FrameLink]) -> None:

@@ -78,6 +78,16 @@ def test_an_exception_at_any_await_of_a_treatment_leaves_the_probe_off_within_10
 
 
 @pytest.mark.requirement("SR-39")
+def test_an_exception_while_a_lost_link_is_brought_back_is_no_link_that_cannot_be_opened() -> None:
+    scenario = next(each for each in SCENARIOS if each.name == "a link that goes and comes back")
+
+    shots = shoot_awaits(scenario, ["after"])
+
+    assert [shot.where for shot in shots if "asyncio.wait([opening])" in shot.where] != []
+    assert [shot.where for shot in shots if shot.seconds is None or shot.seconds > 0.1001] == []
+
+
+@pytest.mark.requirement("SR-39")
 def test_an_exception_in_anything_called_back_leaves_the_probe_off_within_100_ms() -> None:
     shots = shoot_callbacks()
 
