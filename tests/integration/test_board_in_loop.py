@@ -130,6 +130,10 @@ class HostBoard:
         processes.callback(self.process.kill)
         assert self.process.stdout is not None
         self.link, self.channel = (self.process.stdout.readline().split()[1] for _ in range(2))
+        for port in (self.link, self.channel):
+            # Held, its number is not given to another test's terminal once the board is killed:
+            # who opens a lost port again would come to a stranger.
+            processes.callback(os.close, os.open(port, os.O_RDWR | os.O_NOCTTY))
 
     def served(self, processes: ExitStack, channel: str = "") -> Served:
         """Serve a probe with this board in the loop."""
