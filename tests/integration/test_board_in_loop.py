@@ -32,6 +32,7 @@ from cryoctl_protocol.peer import DeviceUrl, SyncPeer, open_device
 from cryoctl_protocol.profile import load_profile
 from cryoctl_simulator.faults import CATALOGUE
 from tests.integration.test_over_the_wire import (
+    STILL_MS,
     TELLINGS,
     Controller,
     Served,
@@ -139,10 +140,6 @@ class HostBoard:
         """Serve a probe with this board in the loop."""
         ports = f"board:{self.link},{channel or self.channel}"
         return Served(processes, "cryoctl", "sim", "--pty", "--firmware", ports)
-
-
-STILL_MS = 60.0
-"""After 100 ms without readings a board finds its sensors broken, and it is right to."""
 
 
 class BoardController(Controller):

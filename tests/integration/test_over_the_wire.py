@@ -116,21 +116,19 @@ class Controller:
         """Read what it says until a line has ``word`` in it."""
         assert self.process.stdout is not None
         if not any(word in line for line in self.process.stdout):
-            told = self._end(is_told=False)
+            told = self.ended_by(is_told=False)
             raise AssertionError(f"it ended without saying {word}: {told.summary}")
 
-    def ended_by(self, *causes: str) -> Told:
+    def ended_by(self, *causes: str, is_told: bool = True) -> Told:
         """Wait for its end, and end the probe.
 
         Args:
             causes: One of them must have ended it; none if it was to come to its own end.
+            is_told: False if it ended before what was to be told.
 
         Raises:
             TooBusyError: It ended otherwise, on a machine that had stood still meanwhile.
         """
-        return self._end(*causes)
-
-    def _end(self, *causes: str, is_told: bool = True) -> Told:
         self.process.communicate(timeout=60.0)
         said = self.probe.stop() if self.probe.process.poll() is None else ""
         self.probe.process.communicate()
@@ -197,6 +195,7 @@ def a_replugged_cable(processes: ExitStack, folder: Path, served: str) -> Told:
 Story = Callable[[ExitStack, Path, str], Told]
 TELLINGS = 3
 STILL_MS = 60.0
+"""After 100 ms without readings a board finds its sensors broken, and it is right to."""
 AT_ONCE = 3
 STORIES: dict[str, tuple[Story, str]] = {
     "pty": (a_whole_treatment, "pty"),

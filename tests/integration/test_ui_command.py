@@ -23,7 +23,7 @@ from cryoctl.ui.gate import Address
 from cryoctl.ui.serving import Certificate, WebServer
 from cryoctl.ui.station import Station
 from cryoctl_protocol.peer import LinkError
-from tests.support.dashboard import until
+from tests.support.dashboard import dashboard_process, until
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(90)]
 
@@ -31,21 +31,9 @@ pytestmark = [pytest.mark.real_time, pytest.mark.timeout(90)]
 @contextmanager
 def a_server(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the command on a free port; yield its process and the address that it printed."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cryoctl", "ui", "--port", "0", *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("dashboard: http://127.0.0.1:"), line
-        yield process, line.removeprefix("dashboard: ").strip()
-    finally:
-        process.kill()
-        process.communicate()
+    arguments = ("ui", "--port", "0", *options)
+    with dashboard_process(folder, *arguments, stderr=subprocess.PIPE) as served:
+        yield served
 
 
 @pytest.mark.parametrize("command", [["ui"], ["run", "--ui"]], ids=" ".join)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from cryoctl.ui.gate import Address
 from cryoctl.ui.serving import WebServer
 from cryoctl.ui.station import Station
 from tests.support.builders import SHORT
-from tests.support.dashboard import Page, until
+from tests.support.dashboard import Page, dashboard_process, until
 
 pytestmark = [pytest.mark.real_time, pytest.mark.timeout(120)]
 
@@ -63,27 +62,15 @@ def a_run(folder: Path, *options: str, treatment: str = SHORT) -> Iterator[Run]:
     """Begin a run with ``--ui``; its page is logged in by the token in the address."""
     (folder / "short.toml").write_text(treatment)
     (folder / "session.toml").write_text(SESSION)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cryoctl", "run", "--ui", "--ui-port", "0", *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("dashboard: http://127.0.0.1:"), line
-        url, _, token = line.removeprefix("dashboard: ").strip().partition("/#token=")
+    arguments = ("run", "--ui", "--ui-port", "0", *options)
+    with dashboard_process(folder, *arguments, stderr=subprocess.STDOUT) as (process, told):
+        url, _, token = told.partition("/#token=")
         address = Address("127.0.0.1", int(url.rpartition(":")[2]), token=token)
         page = Page(cast("WebServer", SimpleNamespace(address=address)))
         until(lambda: _is_there(page))
         login = page.post("/api/login", {"token": token})
         page.headers["cookie"] = login.headers["set-cookie"].split(";")[0]
         yield Run(process, page, folder)
-    finally:
-        process.kill()
-        process.communicate()
 
 
 def _is_there(page: Page) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import httpx
@@ -22,6 +25,28 @@ from tests.support.builders import SHORT
 WAIT_S: Final = 30.0
 PAGE: Final = "0123456789abcdef"
 OTHER: Final = "fedcba9876543210"
+
+
+@contextmanager
+def dashboard_process(
+    folder: Path, *arguments: str, stderr: int
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``cryoctl`` in ``folder``; yield its process and the dashboard's address it printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cryoctl", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("dashboard: http://127.0.0.1:"), line
+        yield process, line.removeprefix("dashboard: ").strip()
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def builtin_text() -> str:
